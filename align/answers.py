@@ -1,0 +1,153 @@
+"""The records that later stages make: Codebook, TokenSequence, Evidence and, the answer, Alignment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from align.datatypes import Floats, Note, frozen_array, set_fields
+from align.errors import ParameterError
+
+__all__ = ["Alignment", "Codebook", "Evidence", "Link", "TokenSequence"]
+
+Status = Literal["aligned", "ambiguous", "unmatched", "outside", "empty"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codebook:
+    """The fitted table that assigns codes: nearest centroid of ``(features - shift) / scale``.
+
+    ``centroids`` f4 (n_codes, n_features), sorted canonically; ``features`` names its columns; ``names`` one
+    word-like name per code.
+    """
+
+    centroids: npt.NDArray[np.float32]
+    shift: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+    features: tuple[str, ...]
+    names: tuple[str, ...]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        arrays = {k: frozen_array(getattr(self, k), np.float32) for k in ("centroids", "shift", "scale")}
+        n_codes, n_features = arrays["centroids"].shape
+        if any(not np.isfinite(a).all() for a in arrays.values()) or (arrays["scale"] <= 0).any():
+            raise ParameterError("codebook", "NaN, infinite or scale <= 0", "finite numbers, scale > 0")
+        if arrays["shift"].shape != (n_features,) or arrays["scale"].shape != (n_features,):
+            raise ParameterError("shift, scale", arrays["shift"].shape, f"({n_features},)")
+        if len(self.features) != n_features or len(self.names) != n_codes:
+            raise ParameterError(
+                "features, names", (len(self.features), len(self.names)), "one per column, row"
+            )
+        set_fields(self, **arrays)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what decides the codes: the same hash gives the same tokens."""
+        digest = hashlib.sha256("\0".join(self.features).encode())
+        for array in (self.centroids, self.shift, self.scale):
+            digest.update(np.ascontiguousarray(array, "<f4").tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenSequence:
+    """Segments after quantisation: ``codes`` i4 (n,), ``spans`` (n, 2) s, ``features`` f4 (n, n_features)."""
+
+    stream: str
+    codes: npt.NDArray[np.int32]
+    spans: Floats
+    features: npt.NDArray[np.float32]
+    codebook: str
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        spans = frozen_array(self.spans, np.float64)
+        if (spans[1:, 0] < spans[:-1, 1] - 1e-9).any():
+            raise ParameterError("spans", "overlapping rows", "ascending spans that never overlap")
+        set_fields(self, codes=frozen_array(self.codes, np.int32), spans=spans)
+        set_fields(self, features=frozen_array(self.features, np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What the notes' matcher sees: how well each frame fits each note, on the frame grid of one session.
+
+    ``log_odds`` f4 (n_frames, n_notes) = log p(note | frame) - log p(nothing | frame); frame k covers
+    ``[(first + k) hop, (first + k + 1) hop)`` seconds; ``observed`` (n_frames,) is False in a gap of all
+    streams. ``durations`` (n_notes, 2) mean and standard deviation of the log duration in seconds.
+    ``lag`` and ``lag_sd`` seconds: where an exactly timed note tends to lie against the middle of its span.
+    """
+
+    log_odds: npt.NDArray[np.float32]
+    hop: float
+    first: int
+    observed: npt.NDArray[np.bool_]
+    durations: Floats
+    similarity: npt.NDArray[np.float32]
+    method: str
+    lag: float = 0.0
+    lag_sd: float = 30.0
+    streams: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        log_odds = frozen_array(self.log_odds, np.float32)
+        if not np.isfinite(log_odds).all():
+            raise ParameterError("log_odds", "NaN or infinite", "finite numbers")
+        n_frames, n_notes = log_odds.shape
+        if self.observed.shape != (n_frames,) or self.durations.shape != (n_notes, 2):
+            raise ParameterError(
+                "observed, durations", (self.observed.shape, self.durations.shape), "matching"
+            )
+        set_fields(self, log_odds=log_odds, observed=frozen_array(self.observed, np.bool_))
+        set_fields(self, durations=frozen_array(self.durations, np.float64))
+        set_fields(self, similarity=frozen_array(self.similarity, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One note's answer: ``span`` seconds or None, probability in [0, 1], the next best spans.
+
+    ``distance`` is, for an outside note, the signed seconds from the recording (negative: before its start).
+    """
+
+    status: Status
+    span: tuple[float, float] | None
+    probability: float
+    alternatives: tuple[tuple[float, float, float], ...] = ()
+    streams: tuple[str, ...] = ()
+    distance: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """The answer: exactly one ``Link`` per note, in the order the notes were written."""
+
+    notes: tuple[Note, ...]
+    links: tuple[Link, ...]
+    method: str
+    similarity: npt.NDArray[np.float32] | None = None
+    path: npt.NDArray[np.int64] | None = None
+    epoch: int | None = None
+    timezone: str = ""
+    provenance: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if len(self.notes) != len(self.links):
+            raise ParameterError("links", len(self.links), f"{len(self.notes)}: one per note")
+
+    @property
+    def spans(self) -> Floats:
+        """(n_notes, 2) seconds; NaN where a note has no span."""
+        rows = [link.span if link.span is not None else (np.nan, np.nan) for link in self.links]
+        return np.asarray(rows, dtype=np.float64).reshape(-1, 2)
+
+    @property
+    def probabilities(self) -> Floats:
+        return np.asarray([link.probability for link in self.links], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Words only: parse, print, exit code. Belongs to the distribution streamnotes (align)."""

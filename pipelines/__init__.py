@@ -1,0 +1,1 @@
+"""Composition: configuration, disk, processes and stages. Belongs to the distribution streamnotes (align)."""
