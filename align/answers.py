@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -36,6 +37,8 @@ class Codebook:
 
     def __post_init__(self) -> None:
         arrays = {k: frozen_array(getattr(self, k), np.float32) for k in ("centroids", "shift", "scale")}
+        if arrays["centroids"].ndim != 2:
+            raise ParameterError("centroids", arrays["centroids"].shape, "(n_codes, n_features)")
         n_codes, n_features = arrays["centroids"].shape
         if any(not np.isfinite(a).all() for a in arrays.values()) or (arrays["scale"] <= 0).any():
             raise ParameterError("codebook", "NaN, infinite or scale <= 0", "finite numbers, scale > 0")
@@ -50,7 +53,7 @@ class Codebook:
     @property
     def hash(self) -> str:
         """SHA-256 of what decides the codes: the same hash gives the same tokens."""
-        digest = hashlib.sha256("\0".join(self.features).encode())
+        digest = hashlib.sha256("\0".join(self.features).encode("utf-8", "surrogatepass"))
         for array in (self.centroids, self.shift, self.scale):
             digest.update(np.ascontiguousarray(array, "<f4").tobytes())
         return digest.hexdigest()
@@ -68,11 +71,16 @@ class TokenSequence:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        spans = frozen_array(self.spans, np.float64)
-        if (spans[1:, 0] < spans[:-1, 1] - 1e-9).any():
+        spans, codes = frozen_array(self.spans, np.float64), frozen_array(self.codes, np.int32)
+        features = frozen_array(self.features, np.float32)
+        if codes.ndim != 1 or spans.shape != (codes.size, 2) or features.shape[:1] != codes.shape:
+            raise ParameterError(
+                "codes, spans, features", (codes.shape, spans.shape), "(n,), (n, 2), (n, ...)"
+            )
+        ascends = (spans[:, 1] >= spans[:, 0]).all() and (spans[1:, 0] >= spans[:-1, 1] - 1e-9).all()
+        if not ascends:
             raise ParameterError("spans", "overlapping rows", "ascending spans that never overlap")
-        set_fields(self, codes=frozen_array(self.codes, np.int32), spans=spans)
-        set_fields(self, features=frozen_array(self.features, np.float32))
+        set_fields(self, codes=codes, spans=spans, features=features)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +122,7 @@ class Evidence:
 class Link:
     """One note's answer: ``span`` seconds or None, probability in [0, 1], the next best spans.
 
+    A note that is "aligned" or "ambiguous" has a span; one "unmatched", "outside" or "empty" has none.
     ``distance`` is, for an outside note, the signed seconds from the recording (negative: before its start).
     """
 
@@ -123,6 +132,14 @@ class Link:
     alternatives: tuple[tuple[float, float, float], ...] = ()
     streams: tuple[str, ...] = ()
     distance: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.probability <= 1.0:
+            raise ParameterError("probability", self.probability, "0 to 1")
+        if (self.span is not None) != (self.status in ("aligned", "ambiguous")):
+            raise ParameterError("span", self.span, f"one where aligned or ambiguous; this is {self.status}")
+        if self.span is not None and not -math.inf < self.span[0] <= self.span[1] < math.inf:
+            raise ParameterError("span", self.span, "finite seconds, start <= end")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,8 @@ segment crosses it.
 
 from __future__ import annotations
 
+import math
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,6 +29,10 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 Modality = Literal["sensor", "audio"]
+
+
+_INVISIBLE = ("Cc", "Cf", "Zs", "Zl", "Zp")  # Unicode categories: controls, formats and spaces
+_BLANK = "\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10)))  # seen as nothing
 
 
 def frozen_array(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -163,9 +169,13 @@ class Stream:
 
     @property
     def run_spans(self) -> Floats:
-        """(n_runs, 2) seconds, half-open: [time of the first sample, time just past the last)."""
-        length = (self.run_ends - self.run_index) / self.rate
-        return np.column_stack([self.run_start, self.run_start + length])
+        """(n_runs, 2) seconds, half-open: from the first sample to just past the last; they never overlap.
+
+        A run may begin up to half a sample early (clocks jitter); the one before it then ends there.
+        """
+        ends = self.run_start + (self.run_ends - self.run_index) / self.rate
+        ends[:-1] = np.minimum(ends[:-1], self.run_start[1:])
+        return np.column_stack([self.run_start, ends])
 
     @property
     def start(self) -> float:
@@ -182,11 +192,11 @@ class Stream:
         return np.column_stack([spans[:-1, 1], spans[1:, 0]])
 
     def run_of(self, samples: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """The run of each sample index."""
+        """The run that holds each of ``samples``, indices in [0, n_samples)."""
         return np.searchsorted(self.run_index, np.asarray(samples, np.int64), side="right") - 1
 
     def times(self, samples: npt.ArrayLike | None = None) -> Floats:
-        """Seconds of the given sample indices (default: all)."""
+        """Seconds of ``samples``, indices in [0, n_samples); default: all."""
         index = np.arange(self.n_samples) if samples is None else np.asarray(samples, np.int64)
         run = self.run_of(index)
         return self.run_start[run] + (index - self.run_index[run]) / self.rate
@@ -201,7 +211,7 @@ class NoteTime:
     latest: float
 
     def __post_init__(self) -> None:
-        if not self.earliest <= self.likely <= self.latest:
+        if not -math.inf < self.earliest <= self.likely <= self.latest < math.inf:
             raise ParameterError(
                 "time", (self.earliest, self.likely, self.latest), "earliest <= likely <= latest, finite"
             )
@@ -224,9 +234,8 @@ class Note:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing visible: white space, zero-width and control characters only."""
-        invisible = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
-        return not any(c.isprintable() and not c.isspace() and c not in invisible for c in self.text)
+        """Nothing visible: white space, zero-width, filler and control characters only."""
+        return all(unicodedata.category(c) in _INVISIBLE or c in _BLANK for c in self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,20 +305,39 @@ class Segmentation:
             raise ParameterError("boundaries", boundaries.tolist()[:5], "at least two, strictly ascending")
         if spans.shape != (boundaries.size - 1, 2):
             raise ParameterError("spans", spans.shape, f"({boundaries.size - 1}, 2)")
+        if boundaries[0] < 0 or (spans[:, 1] < spans[:, 0]).any() or (spans[1:, 0] < spans[:-1, 1]).any():
+            raise ParameterError("spans", spans.tolist()[:2], "rows that ascend and never overlap")
         if not np.isin(changes, boundaries[1:-1]).all():
             raise ParameterError("changes", changes.tolist()[:5], "inner boundaries")
         set_fields(self, boundaries=boundaries, changes=changes, spans=spans)
 
     @classmethod
     def of(cls, stream: Stream, changes: npt.ArrayLike, **about: Any) -> Segmentation:
-        """Build from change points inside runs; the runs' edges are added."""
-        changes = np.unique(np.asarray(changes, dtype=np.int64).reshape(-1))
+        """Build from change points; the runs' edges are added.
+
+        Args:
+            stream: what was cut.
+            changes: sample indices in [0, n_samples], any order; those on the edge of a run are no changes.
+            **about: method, penalty and cost, where known.
+
+        Raises:
+            ParameterError: a change that is no sample index of the stream.
+        """
+        given = np.asarray(changes).reshape(-1)
+        changes = np.unique(given.astype(np.int64)) if given.dtype.kind in "iu" or not given.size else given
+        if changes.dtype != np.int64 or (changes < 0).any() or (changes > stream.n_samples).any():
+            raise ParameterError(
+                "changes", given.tolist()[:5], f"sample indices from 0 to {stream.n_samples}"
+            )
         edges = np.append(stream.run_index, stream.n_samples)
         changes = changes[~np.isin(changes, edges)]
         boundaries = np.unique(np.concatenate([changes, edges]))
         first, last = boundaries[:-1], boundaries[1:]
         begins = stream.times(first)
-        spans = np.column_stack([begins, begins + (last - first) / stream.rate])
+        ends = begins + (last - first) / stream.rate
+        inside = np.isin(boundaries[1:-1], changes)  # neighbours in a run share their edge to the last bit
+        ends[:-1] = np.where(inside, begins[1:], np.minimum(ends[:-1], begins[1:]))
+        spans = np.column_stack([begins, ends])
         return cls(stream.name, stream.rate, boundaries, changes, spans, **about)
 
     @property

@@ -7,7 +7,6 @@ The message never contains note text: a place (file, line, column, channel, samp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 __all__ = [
@@ -41,6 +40,10 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", "!")) or not text else text.rstrip(".") + "."
+
+
 class AlignError(Exception):
     """The root. ``code`` is stable ("E-RAGGED"); ``exit_code`` is what the command exits with.
 
@@ -67,9 +70,7 @@ class AlignError(Exception):
 
     def __str__(self) -> str:
         place = ", ".join(self._place(k, v) for k, v in self.where.items())
-        parts = [self.code, f"{place}:" if place else "", self.message.rstrip(".") + "."]
-        if self.hint:
-            parts.append(self.hint.rstrip(".") + ".")
+        parts = [self.code, f"{place}:" if place else "", _sentence(self.message), _sentence(self.hint)]
         return escape_controls(" ".join(p for p in parts if p))
 
     @staticmethod
@@ -82,7 +83,8 @@ class AlignError(Exception):
 
     def as_dict(self) -> dict[str, object]:
         """The error as plain JSON values."""
-        where = {k: str(v) if isinstance(v, Path) else v for k, v in self.where.items()}
+        plain = {k: v.item() if hasattr(v, "item") else v for k, v in self.where.items()}  # numpy's scalars
+        where = {k: v if isinstance(v, int | float) else str(v) for k, v in plain.items()}
         return {"code": self.code, "message": self.message, "hint": self.hint, **where}
 
 

@@ -1,0 +1,99 @@
+"""The door of the stage: any stream -> frames, and all streams of a session on one frame grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from align import clock
+from align.datatypes import Stream
+from align.errors import ParameterError
+from align.features.audio import mel_frames
+from align.features.windows import motion_frames
+
+__all__ = ["FrameTable", "featurize", "frame_table", "natural_hop"]
+
+#: Hops a person would choose, in seconds.
+_NICE = (0.02, 0.04, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
+_FRAMES_PER_NOTE = 36
+_WINDOW_HOPS = 6.0
+_WINDOW_LEAST = 1.0
+
+
+def natural_hop(seconds: float, n_notes: float) -> float:
+    """The frame period for a recording of ``seconds`` with ``n_notes`` notes: about 36 frames a note.
+
+    The largest of 0.02, 0.04, 0.05, 0.1, 0.2, 0.25, 0.5, 1, 2, ... 60 s that does not exceed
+    ``seconds / n_notes / 36``.
+    """
+    target = seconds / max(1.0, n_notes) / _FRAMES_PER_NOTE
+    return max((h for h in _NICE if h <= target * (1 + 1e-9)), default=_NICE[0])
+
+
+def featurize(stream: Stream, *, hop: float | None = None, window: float | None = None) -> Stream:
+    """Regular frames of any stream: window statistics and band energies of a sensor, log-mel of audio.
+
+    Args:
+        stream: raw stream.
+        hop: seconds from frame to frame; default 0.1 s for audio, else 0.25 s or 4 samples if longer.
+        window: seconds of signal behind a sensor frame; default the longer of 6 hops and 1 s.
+
+    Returns:
+        Stream at ``1 / hop`` hertz on the session's frame grid, the same name and modality, gaps kept.
+
+    Raises:
+        ParameterError: hop or window not > 0.
+        InputError: E-NO-FRAMES, the stream is shorter than half a frame.
+    """
+    if hop is None:
+        hop = 0.1 if stream.modality == "audio" else max(0.25, 4.0 / stream.rate)
+    if not hop > 0:
+        raise ParameterError("hop", hop, "seconds > 0")
+    if window is None:
+        window = max(_WINDOW_HOPS * hop, _WINDOW_LEAST)
+    if not window > 0:
+        raise ParameterError("window", window, "seconds > 0")
+    return mel_frames(stream, hop) if stream.modality == "audio" else motion_frames(stream, hop, window)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameTable:
+    """Frames of several streams on one grid: row k covers [(first + k) hop, (first + k + 1) hop) seconds.
+
+    ``blocks`` one (n_frames, n_features) float32 per stream, NaN where that stream has no data.
+    """
+
+    first: int
+    hop: float
+    names: tuple[str, ...]
+    channels: tuple[tuple[str, ...], ...]
+    blocks: tuple[npt.NDArray[np.float32], ...]
+
+    @property
+    def n_frames(self) -> int:
+        return int(self.blocks[0].shape[0])
+
+    @property
+    def observed(self) -> npt.NDArray[np.bool_]:
+        """(n_frames,) some stream has data."""
+        return np.any([np.isfinite(b).any(axis=1) for b in self.blocks], axis=0)
+
+
+def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
+    """Featurize every stream at ``hop`` and lay the frames on one grid; nothing is filled or interpolated."""
+    frames = [featurize(s, hop=hop) for s in streams]
+    first = min(clock.nearest_sample(f.start, 0.0, 1.0 / hop) for f in frames)
+    last = max(clock.nearest_sample(f.end, 0.0, 1.0 / hop) for f in frames)
+    blocks = []
+    for f in frames:
+        block = np.full((last - first, f.n_channels), np.nan, np.float32)
+        for start, low, high in zip(f.run_start, f.run_index, f.run_ends, strict=True):
+            at = clock.nearest_sample(float(start), 0.0, 1.0 / hop) - first
+            block[at : at + high - low] = f.values[low:high]
+        blocks.append(block)
+    return FrameTable(
+        first, hop, tuple(f.name for f in frames), tuple(f.channels for f in frames), tuple(blocks)
+    )

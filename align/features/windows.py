@@ -1,0 +1,168 @@
+"""Sensor streams -> frames: per channel, statistics of a window and its energy in frequency bands.
+
+Frames sit on the session's frame grid (``align.clock``): frame k covers [k hop, (k + 1) hop) seconds and is
+computed from a longer window centred on it, cut at the edges of its run: no window looks across a gap.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from align import clock
+from align.datatypes import Stream
+from align.errors import InputError
+
+__all__ = ["BANDS", "motion_frames", "with_magnitudes"]
+
+#: Edges of the frequency bands in hertz: posture and breath, slow movement, gait, running, shaking, vibration.
+BANDS = (0.25, 0.6, 1.2, 2.0, 3.2, 5.0, 8.0, 14.0, 24.0)
+_PER_BAND = 3  # Fourier frequencies pooled in a band
+_STATISTICS = ("mean", "sd", "min", "max", "slope", "step")
+_AXIS = re.compile(r"(?:^|(?<=[^A-Za-z]))[xyzXYZ](?=$|[^A-Za-z])|(?<=[a-z])[XYZ]$|(?<=[A-Za-z])[xyz]$")
+
+
+def with_magnitudes(stream: Stream) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    """The stream's columns and, for each x/y/z triple of channels, their Euclidean norm behind them.
+
+    Returns:
+        values (n_samples, n_channels + n_triples) float64 and their names; a triple named ``acc_x, acc_y,
+        acc_z`` adds ``acc_*``.
+    """
+    columns = {name: i for i, name in enumerate(stream.channels)}
+    triples: dict[str, dict[str, int]] = {}
+    for name, i in columns.items():
+        found = _AXIS.search(name)
+        if found:
+            stem = name[: found.start()] + "*" + name[found.end() :]
+            triples.setdefault(stem, {})[found[0].lower()] = i
+    values = stream.values.astype(np.float64)
+    added, names = [values], list(stream.channels)
+    for stem, axes in triples.items():
+        if set(axes) == {"x", "y", "z"} and stem not in columns:
+            triple = values[:, [axes[a] for a in "xyz"]]
+            added.append(np.sqrt((triple**2).sum(1))[:, None])
+            names.append(stem)
+    return np.hstack(added), tuple(names)
+
+
+def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
+    """Frames of a sensor stream: for every channel and every x/y/z magnitude, statistics and band energies.
+
+    Per channel: mean, standard deviation (log), minimum and maximum about the mean, slope per second, mean absolute step (log),
+    and the log energy in each band of ``BANDS`` that lies below the Nyquist frequency.
+
+    Args:
+        stream: sensor stream at any rate.
+        hop: seconds from frame to frame, > 0.
+        window: seconds of signal behind one frame; at least one sample is taken.
+
+    Returns:
+        Stream of frames at ``1 / hop`` hertz; its runs are the stream's runs that hold a cell's centre.
+
+    Raises:
+        InputError: E-NO-FRAMES, no run is long enough to hold the centre of a frame.
+    """
+    from align.kernels import frames as kernel
+
+    values, names = with_magnitudes(stream)
+    first, last, run_index, run_start = _window_ranges(stream, hop, window)
+    if first.size == 0:
+        raise InputError(
+            "E-NO-FRAMES",
+            f"stream {stream.name!r} is shorter than half a frame of {hop:g} s",
+            hint="use a smaller hop",
+        )
+    statistics = kernel.window_statistics(values, first, last)
+    length = int((last - first).max())
+    frequencies, band_names = _frequencies(stream.rate)
+    cosines, sines = _fourier_tables(length, frequencies, stream.rate)
+    power = kernel.band_powers(values, first, last, cosines, sines)
+    columns, channels = _columns(statistics, power, stream.rate, (names, band_names))
+    return Stream(
+        values=columns.astype(np.float32),
+        rate=1.0 / hop,
+        name=stream.name,
+        modality=stream.modality,
+        channels=channels,
+        run_index=run_index,
+        run_start=run_start,
+        epoch=stream.epoch,
+    )
+
+
+def _columns(
+    statistics: npt.NDArray[np.float64],
+    power: npt.NDArray[np.float64],
+    rate: float,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    """Statistics and powers as columns a linear model likes: logs of what is a scale, no units of samples."""
+    mean, sd, low, high, slope, step = np.moveaxis(statistics, 2, 0)
+    floor = _floor(sd)
+    kept = [mean, np.log(sd + floor), low - mean, high - mean, slope * rate, np.log(step * rate + floor)]
+    bands = power.reshape(*power.shape[:2], -1, _PER_BAND).mean(3) if power.shape[2] else power
+    logs = np.log(bands + (floor**2)[None, :, None])
+    table = np.concatenate([np.stack(kept, 2), logs], 2)
+    columns = [f"{c}.{k}" for c in names[0] for k in (*_STATISTICS, *names[1])]
+    return table.reshape(table.shape[0], -1), tuple(columns)
+
+
+def _floor(sd: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n_channels,) a small positive number in the channel's own unit, so that logs of a flat line are finite."""
+    top = np.nanmax(np.where(np.isfinite(sd), sd, 0.0), axis=0)
+    return np.where(top > 0, 1e-3 * top, 1e-6)
+
+
+def _window_ranges(
+    stream: Stream, hop: float, window: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """First and last sample of each frame's window, and the frames' runs."""
+    half = 0.5 * clock.sample_count(window, stream.rate)
+    firsts, lasts, run_index, run_start = [], [], [], []
+    n = 0
+    for (begin, end), low, high in zip(stream.run_spans, stream.run_index, stream.run_ends, strict=True):
+        k0, k1 = clock.frame_cells(begin, end, hop)
+        if k1 == k0:
+            continue
+        centre = low + ((np.arange(k0, k1) + 0.5) * hop - begin) * stream.rate
+        first = np.clip(np.floor(centre - half + 0.5).astype(np.int64), low, high - 1)
+        last = np.clip(np.floor(centre + half + 0.5).astype(np.int64), first + 1, high)
+        firsts.append(first)
+        lasts.append(last)
+        run_index.append(n)
+        run_start.append(k0 * hop)
+        n += k1 - k0
+    if not firsts:
+        none = np.zeros(0, np.int64)
+        return none, none, none, np.zeros(0)
+    return (
+        np.concatenate(firsts),
+        np.concatenate(lasts),
+        np.asarray(run_index, np.int64),
+        np.asarray(run_start),
+    )
+
+
+def _frequencies(rate: float) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    """Three frequencies a band, for the bands below the Nyquist frequency, in hertz."""
+    chosen, names = [], []
+    for low, high in pairwise(BANDS):
+        if high <= 0.5 * rate:
+            chosen.append(low + (high - low) * (np.arange(_PER_BAND) + 0.5) / _PER_BAND)
+            names.append(f"{low:g}-{high:g}Hz")
+    return (np.concatenate(chosen) if chosen else np.zeros(0)), tuple(names)
+
+
+def _fourier_tables(
+    length: int, frequencies: npt.NDArray[np.float64], rate: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Hann-tapered cosine and sine tables (length, n_frequencies), scaled so that white noise gives its variance."""
+    j = np.arange(length) + 0.5
+    taper = np.sin(np.pi * j / length) ** 2
+    taper /= np.sqrt((taper**2).sum())
+    phase = 2 * np.pi * frequencies[None, :] * j[:, None] / rate
+    return np.cos(phase) * taper[:, None], np.sin(phase) * taper[:, None]

@@ -1,0 +1,146 @@
+"""Evidence without a trained model: what each stretch shows in words, compared with the notes.
+
+The session is described by phrases v (``features.captions``), each holding on segment s with a strength
+w(s, v). A text encoder says how likely note n means phrase v: ``q(v | n) = softmax over v of cos(n, v) / T``
+with the cosine of v's closest wording. Mean and spread of the cosines between wordings of different phrases
+say what is "unrelated" to this encoder: T is half that spread, and one more phrase, "something", has a cosine
+of mean plus spread, so a note that the table has no words for means "something": wherever there is data, and
+for sound, wherever it is not silent. Then
+
+    log odds(s, n) = log sum over v of q(v | n) (w(s, v) + e) / (mean over the session of w(., v) + e)
+
+is positive where the session shows what the note says more than it usually does. Frames a fraction of a
+second apart are not independent witnesses: per frame the log odds count ``hop / look``, a look being 1 s or a
+tenth of a note's usual share of the recording, whichever is less.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from align.answers import Evidence
+from align.datatypes import Floats, Session
+from align.errors import ParameterError
+from align.features import featurize, natural_hop
+from align.features.captions import Description, describe
+from align.features.phrases import SOMETHING
+from align.segmentation import segment
+from align.text.protocol import TextEncoder
+
+__all__ = ["caption_session", "evidence_from_captions"]
+
+SHARPNESS = 0.5  # T, in spreads of the cosines of unrelated wordings
+SURPRISE = 1.0  # spreads above their mean from which a note is taken to mean a phrase
+FLOOR = 0.05  # e: strength below which a phrase's absence says nothing
+INDEPENDENT_S = 1.0  # seconds that count as one look
+SPREAD = {"momentary": 0.6, "short": 0.8, "long": 0.8}  # standard deviation of the log duration
+MOMENT_S, SHORT_SHARE = 3.0, 0.5
+
+
+def caption_session(session: Session, encoder: TextEncoder) -> Evidence:
+    """The same at the session's natural hop, with segments between the change points of all its streams."""
+    hop = natural_hop(session.end - session.start, len(session.notes))
+    cuts = [segment(featurize(stream, hop=hop)).spans.ravel() for stream in session.streams]
+    edges = np.unique(np.concatenate(cuts))
+    spans = np.column_stack([edges[:-1], edges[1:]])
+    middle = spans.mean(axis=1)[:, None]
+    runs = np.concatenate([stream.run_spans for stream in session.streams])
+    observed = ((runs[:, 0] <= middle) & (middle < runs[:, 1])).any(axis=1)  # no segment is a gap
+    wide_enough = spans[:, 1] - spans[:, 0] >= 0.5 * hop
+    return evidence_from_captions(session, encoder, spans[observed & wide_enough], hop)
+
+
+def evidence_from_captions(
+    session: Session, encoder: TextEncoder, segments: npt.ArrayLike, hop: float
+) -> Evidence:
+    """How well each frame fits each note, from captions alone.
+
+    Args:
+        session: streams and notes; times of the notes are not used here.
+        encoder: compares phrases and notes.
+        segments: (n, 2) seconds: the rows of ``similarity``. Frames are judged one by one, not by segment:
+            a change point that is missed would wash out the short events on both sides of it.
+        hop: seconds per frame, > 0.
+
+    Returns:
+        Evidence with method "captions"; ``similarity`` (n_segments, n_notes) are the log odds above.
+
+    Raises:
+        ParameterError: hop not > 0, or segments not (n, 2).
+    """
+    spans = np.asarray(segments, dtype=np.float64)
+    if spans.ndim != 2 or spans.shape[1] != 2:
+        raise ParameterError("segments", f"shape {spans.shape}", "(n_segments, 2) seconds")
+    made = describe(session, hop)
+    meant = meanings(made, encoder, [note.text for note in session.notes])
+    usual = made.strengths[made.observed].mean(axis=0) if made.observed.any() else np.zeros(len(made.phrases))
+    per_segment = _log_odds(made.over(spans), usual, meant)
+    per_frame = _log_odds(made.strengths, usual, meant) * min(1.0, hop / _look_s(made, len(session.notes)))
+    per_frame[~made.observed] = 0.0
+    return Evidence(
+        log_odds=per_frame.astype(np.float32),
+        hop=hop,
+        first=made.cells.first,
+        observed=made.observed,
+        durations=_durations(made, meant),
+        similarity=per_segment.astype(np.float32),
+        method="captions",
+        streams=tuple(stream.name for stream in session.streams),
+    )
+
+
+def meanings(made: Description, encoder: TextEncoder, notes: list[str]) -> Floats:
+    """(n_notes, n_phrases) q(v | n): how likely each note means each phrase; rows add up to 1."""
+    if not made.phrases or not notes:
+        return np.zeros((len(notes), len(made.phrases)))
+    wordings = [text for phrase in made.phrases for text in phrase.means]
+    owner = np.repeat(np.arange(len(made.phrases)), [len(phrase.means) for phrase in made.phrases])
+    vectors = encoder.encode(wordings).astype(np.float64)
+    unrelated = (vectors @ vectors.T)[owner[:, None] != owner]
+    mean, spread = (float(unrelated.mean()), float(unrelated.std())) if unrelated.size else (0.0, 0.1)
+    closest = np.full((len(notes), len(made.phrases)), -np.inf)
+    np.maximum.at(closest.T, owner, vectors @ encoder.encode(notes).astype(np.float64).T)
+    closest[:, [phrase is SOMETHING for phrase in made.phrases]] = mean + SURPRISE * spread
+    weight = np.exp((closest - closest.max(axis=1, keepdims=True)) / (SHARPNESS * max(spread, 1e-3)))
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def _log_odds(held: npt.NDArray[np.float32], usual: npt.NDArray[np.floating], meant: Floats) -> Floats:
+    """(n, n_notes) log of the lift of what each note means; 0 without phrases."""
+    if not held.shape[1]:
+        return np.zeros((len(held), len(meant)))
+    lift = (held.astype(np.float64) + FLOOR) / (usual + FLOOR)
+    return np.log(lift @ meant.T)
+
+
+def _look_s(made: Description, n_notes: int) -> float:
+    """Seconds that count as one independent look: a tenth of the usual share of a note, at most 1 s."""
+    return min(INDEPENDENT_S, 0.1 * _share(made, n_notes))
+
+
+def _share(made: Description, n_notes: int) -> float:
+    """Observed seconds per note."""
+    return max(float(made.observed.sum()), 1.0) * made.cells.hop / max(n_notes, 1)
+
+
+def _durations(made: Description, meant: Floats) -> Floats:
+    """(n_notes, 2) mean and standard deviation of the log duration in seconds.
+
+    Observed time over notes is the usual share. A moment lasts 3 s or half a share, whichever is less; long
+    events share what is left; a short one lasts half of that. A note is a mixture of what it may mean.
+    """
+    n_notes = len(meant)
+    observed = max(float(made.observed.sum()) * made.cells.hop, made.cells.hop)
+    share = observed / max(n_notes, 1)
+    kinds = ("momentary", "short", "long")
+    lasts = np.array([[phrase.lasts == kind for kind in kinds] for phrase in made.phrases], dtype=np.float64)
+    mix = meant @ lasts.reshape(-1, 3) if made.phrases else np.tile([0.0, 0.0, 1.0], (n_notes, 1))
+    moment = min(MOMENT_S, share / 2)
+    rest = max(observed - moment * mix[:, 0].sum(), observed / 2)
+    long = rest / max(float(mix[:, 2].sum() + SHORT_SHARE * mix[:, 1].sum()), 1.0)
+    log_mean = np.log([moment, SHORT_SHARE * long, long])
+    variance = np.array([SPREAD[kind] ** 2 for kind in kinds])
+    mean = mix @ log_mean
+    spread = np.sqrt(mix @ (variance + log_mean**2) - mean**2)
+    return np.column_stack([mean, spread])

@@ -1,0 +1,82 @@
+"""Evidence and notes -> the arrays that the semi-Markov kernel reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from align.answers import Evidence
+from align.datatypes import Floats, Note
+from align.matching.time_prior import time_windows
+
+__all__ = ["Lattice", "build_lattice"]
+
+NEVER = -1e30
+_BARRED = -50.0  # log odds of a frame without data: no span runs into a gap
+_TAIL = 3.5  # standard deviations of the log duration that count
+P_NOTHING = 0.05  # prior probability that a note refers to nothing in the recording
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lattice:
+    """Input of ``align.kernels.decode``, one row per note; see there for the scores' meaning."""
+
+    prefix: Floats
+    durations: Floats
+    priors: Floats
+    skip: Floats
+
+    def rows(self, which: Sequence[int]) -> Lattice:
+        """The same for some notes, in the given order."""
+        index = np.asarray(which, np.int64)
+        return Lattice(*(np.ascontiguousarray(a[index]) for a in self._arrays()))
+
+    def _arrays(self) -> tuple[Floats, Floats, Floats, Floats]:
+        return self.prefix, self.durations, self.priors, self.skip
+
+
+def build_lattice(evidence: Evidence, notes: Sequence[Note], p_nothing: float = P_NOTHING) -> Lattice:
+    """Prefix sums, duration and time priors and the price of leaving a note out.
+
+    A placed note pays the log probability of its duration (log-normal, per text) and of its place: 1 / (frames
+    per note) when untimed, the height of its time window when timed. A skipped one pays
+    ``log(p_nothing / (1 - p_nothing))``.
+
+    Args:
+        evidence: one column per note.
+        notes: one per column.
+        p_nothing: prior probability of "refers to nothing here", in (0, 1).
+    """
+    n_frames, n_notes = evidence.log_odds.shape
+    odds = np.where(evidence.observed[:, None], evidence.log_odds.astype(np.float64), _BARRED)
+    prefix = np.zeros((n_notes, n_frames + 1))
+    prefix[:, 1:] = np.cumsum(odds.T, axis=1)
+    priors = time_windows(notes, evidence)
+    timed = priors[:, 2] > 0
+    width = np.where(timed, np.sqrt(2 * np.pi) * priors[:, 2] + 2 * priors[:, 1], n_frames / max(1, n_notes))
+    # the price of a place goes with the duration, which every placement pays once
+    durations = _log_durations(evidence, n_frames) - np.log(np.maximum(width, 1.0))[:, None]
+    durations[durations < 0.5 * NEVER] = NEVER
+    skip = np.full(n_notes, np.log(p_nothing / (1.0 - p_nothing)))
+    return Lattice(prefix, durations, priors, skip)
+
+
+def _log_durations(evidence: Evidence, n_frames: int) -> Floats:
+    """(n_notes, longest + 1) log probability of each duration in frames; NEVER beyond 3.5 deviations."""
+    mean, sd = evidence.durations[:, :1], evidence.durations[:, 1:]
+    upper = float(np.exp((mean + _TAIL * sd).max(initial=0.0)) / evidence.hop)
+    longest = int(min(n_frames, max(2.0, upper + 1.0)))
+    frames = np.arange(longest + 1, dtype=np.float64)
+    frames[0] = 1.0
+    z = (np.log(frames * evidence.hop)[None, :] - mean) / sd
+    log = -0.5 * z * z - np.log(frames)[None, :]
+    # the shortest allowed duration is at least one frame, even when the grid is coarse
+    allowed = (np.abs(z) <= _TAIL) | (
+        frames[None, :] == np.minimum(np.maximum(1.0, np.rint(np.exp(mean) / evidence.hop)), longest)
+    )
+    allowed[:, 0] = False
+    log = np.where(allowed, log, NEVER)
+    top = log.max(axis=1, keepdims=True)
+    return np.where(allowed, log - top - np.log(np.exp(log - top).sum(axis=1, keepdims=True)), NEVER)

@@ -1,0 +1,306 @@
+"""Written timestamps -> a regular grid per run: rate, jitter, loss and gaps measured, time never closed up.
+
+``pace`` measures the period, ``slots`` lays the rows on the grid; here are the checks before (order, equal
+times), the choice between the nominal and the measured rate, and the words for what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from align.clock import NS
+from align.datatypes import Finding
+from align.errors import InputError
+from align.readers.pace import Pace, measure_period, nominal_rate
+from align.readers.policy import Policy
+from align.readers.slots import STEADY, Grid, lay_out, refined
+
+__all__ = ["Lines", "Timeline", "runs_from_times"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Lines = Callable[[int], int | None] | Sequence[int] | Ints | None
+
+_LOOK = 32  # rows before and after equal times that tell a late batch from a duplicate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """Where each row of a table stands in time.
+
+    Attributes:
+        rate: samples per second of the grid.
+        run_index: (n_runs,) i8, first grid row of each run.
+        run_start_ns: (n_runs,) i8, time of those rows on the written clock.
+        keep: (n_kept,) i8, the table's rows that are kept, in time order.
+        slot: (n_kept,) i8, strictly ascending grid row of each kept row.
+        n_slots: number of grid rows; those that no kept row takes are lost samples.
+        nominal, measured: Hz, the round rate (nan when none fits) and the measured one.
+        jitter, jitter_max: share of a period, sd and largest distance of a written time from its slot.
+        loss: share of the samples inside runs that are missing.
+        findings: the same in words.
+    """
+
+    rate: float
+    run_index: Ints
+    run_start_ns: Ints
+    keep: Ints
+    slot: Ints
+    n_slots: int
+    nominal: float
+    measured: float
+    jitter: float
+    jitter_max: float
+    loss: float
+    findings: tuple[Finding, ...]
+
+    def place(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+        """Rows of the whole table (n_rows, n_channels) -> grid (n_slots, n_channels), NaN where lost."""
+        if self.n_slots == self.keep.size == len(values) and _is_arange(self.keep):
+            return values
+        grid = np.full((self.n_slots, *values.shape[1:]), np.nan, dtype=values.dtype)
+        grid[self.slot] = values[self.keep]
+        return grid
+
+
+def runs_from_times(times_ns: Ints, policy: Policy, *, file: str = "", lines: Lines = None) -> Timeline:
+    """Measure an irregular clock and lay its samples on a regular grid, run by run.
+
+    Args:
+        times_ns: (n,) i8 written times in nanoseconds, in file order.
+        policy: ``sort``, ``dup`` and ``gap_factor`` are used.
+        file: for messages.
+        lines: row -> line of the file, as a function or an array; None when the file has no lines.
+
+    Returns:
+        Timeline. A slot lies within one period of the written time, but for samples that a device handed over
+        late in a batch (stated in W-JITTER).
+
+    Raises:
+        InputError: E-NO-SAMPLES, E-UNSORTED (line, both times) or E-DUP-TIME (the two lines).
+
+    >>> tl = runs_from_times(np.array([0, 10, 20, 40, 50, 900, 910]) * 1_000_000, Policy())
+    >>> tl.rate, tl.run_index.tolist(), tl.slot.tolist()
+    (100.0, [0, 6], [0, 1, 2, 4, 5, 6, 7])
+    """
+    times = np.asarray(times_ns, dtype=np.int64)
+    if times.size == 0:
+        raise InputError("E-NO-SAMPLES", "the file has no sample", hint="give a file with rows", file=file)
+    keep, findings = _in_order(times, policy, file, lines)
+    times = times[keep]
+    if times.size == 1:
+        return _alone(times, keep, findings)
+    times, pace, coarse = _finer(times, policy.gap_factor)
+    findings += coarse
+    repeated = _repeated(times, pace)
+    if repeated.any():
+        if policy.dup != "first":
+            _refuse_duplicate(keep, times, int(np.flatnonzero(repeated)[0]) + 1, file, lines)
+        findings.append(
+            _counted("P-DUP-TIME", int(repeated.sum()), "row", "dropped: the time of the row before")
+        )
+        kept = np.concatenate([[True], ~repeated])
+        keep, times = keep[kept], times[kept]
+        if times.size == 1:
+            return _alone(times, keep, findings)
+        pace = _settled(times, measure_period(times, policy.gap_factor), policy.gap_factor)
+    return _timeline(times, keep, pace, policy.gap_factor, findings)
+
+
+def _alone(times: Ints, keep: Ints, findings: list[Finding]) -> Timeline:
+    zero, nan = np.zeros(1, np.int64), float("nan")
+    said = Finding("W-RATE", "one sample: its rate cannot be measured, 1 Hz is assumed")
+    return Timeline(1.0, zero, times, keep, zero, 1, nan, nan, 0.0, 0.0, 0.0, (*findings, said))
+
+
+def _finer(times: Ints, gap: float) -> tuple[Ints, Pace, list[Finding]]:
+    """Times and pace; rows that share the written times of a coarse clock are spread evenly."""
+    pace = measure_period(times, gap)
+    if pace.group == 1:
+        return times, _settled(times, pace, gap), []
+    first = np.flatnonzero(np.concatenate([[True], times[1:] != times[:-1]]))
+    count = np.diff(np.append(first, times.size))
+    step = np.append(np.diff(times[first]), 0)
+    share = np.where((step > 0) & (step <= gap * pace.group * pace.period), step / count, pace.period)
+    inside = np.arange(times.size) - np.repeat(first, count)
+    finer = times + np.floor(inside * np.repeat(share, count)).astype(np.int64)
+    written = pace.resolution / NS
+    said = (
+        f"the clock is written in steps of {written:.6g} s; the rows that share one are spread evenly over it"
+    )
+    return finer, measure_period(finer, gap), [Finding("W-COARSE", said, int(times.size - first.size))]
+
+
+def _settled(times: Ints, pace: Pace, gap: float) -> Pace:
+    """The mean step as period where it explains the times as well without lost samples.
+
+    Batches that come twice a second or so give the written times side frequencies a few per cent away; a
+    period taken from one of those pays with samples that were never lost.
+    """
+    steps = np.diff(times)
+    mean = (
+        float(steps[steps <= 32 * pace.period].mean()) if (steps <= 32 * pace.period).any() else pace.period
+    )
+    grid = lay_out(times, pace.period, gap)
+    lost = int(grid.slot[-1]) + 1 - times.size
+    if lost == 0 or not 0.8 < mean / pace.period < 1.25:
+        return pace
+    other = lay_out(times, mean, gap)
+    if int(other.slot[-1]) + 1 - times.size < lost and other.off.std() <= 1.1 * grid.off.std():
+        return replace(pace, period=mean)
+    return pace
+
+
+def _is_arange(index: Ints) -> bool:
+    return bool((index == np.arange(index.size)).all())
+
+
+def line_of(lines: Lines, row: int) -> int | None:
+    """The file's line of a table row, when the file has lines."""
+    if lines is None:
+        return None
+    found = lines(row) if callable(lines) else lines[row]
+    return None if found is None else int(found)
+
+
+def _in_order(times: Ints, policy: Policy, file: str, lines: Lines) -> tuple[Ints, list[Finding]]:
+    rows = np.arange(times.size, dtype=np.int64)
+    backwards = np.flatnonzero(times[1:] < times[:-1])
+    if backwards.size == 0:
+        return rows, []
+    if not policy.sort:
+        row = int(backwards[0]) + 1
+        before, after = int(times[row - 1]), int(times[row])
+        raise InputError(
+            "E-UNSORTED",
+            f"time goes back by {(before - after) / NS:.6g} s, from {_seconds(before)} to {_seconds(after)}; "
+            "allowed: times that never decrease",
+            hint="--sort sorts the rows (stable) and counts them",
+            file=file or None,
+            line=line_of(lines, row),
+            sample=row,
+        )
+    keep = np.argsort(times, kind="stable")
+    moved = int((keep != rows).sum())
+    return keep, [_counted("P-SORT", moved, "row", "moved to sort the times")]
+
+
+def _seconds(ns: int) -> str:
+    """Seconds to the last digit that is not zero."""
+    whole, part = divmod(abs(ns), NS)
+    return f"{'-' if ns < 0 else ''}{whole}{f'.{part:09d}'.rstrip('0') if part else ''} s"
+
+
+def _counted(code: str, count: int, noun: str, rest: str) -> Finding:
+    return Finding(code, f"{count} {noun}{'s' if count != 1 else ''} {rest}", count)
+
+
+def _repeated(times: Ints, pace: Pace) -> npt.NDArray[np.bool_]:
+    """(n - 1,) True where a row's time equals the one before and no pause makes up for it: a duplicate.
+
+    A device that hands its samples over in batches writes equal times after a pause: ``u`` falls back to
+    where it was. A duplicated row takes ``u`` down by one for good. So the lowest ``u`` of the rows before is
+    compared with the lowest of the rows after.
+    A file may begin in the middle of a batch: equal times near the start pass when others prove batches.
+    """
+    tied = times[1:] == times[:-1]
+    if not tied.any():
+        return tied
+    late = (times - times[0]) / pace.period - np.arange(times.size)
+    window = _LOOK
+    rows = np.flatnonzero(tied) + 1
+    for row in rows:
+        before = late[max(0, row - window) : row].min()
+        after = late[row : row + window].min()
+        tied[row - 1] = before - after > 0.5
+    if not tied[rows[rows > window] - 1].any() and not tied[rows - 1].all():
+        tied[:] = False
+    return tied
+
+
+def _refuse_duplicate(keep: Ints, times: Ints, row: int, file: str, lines: Lines) -> None:
+    one, two = line_of(lines, int(keep[row - 1])), line_of(lines, int(keep[row]))
+    where = f"lines {one} and {two}" if one is not None else f"samples {keep[row - 1]} and {keep[row]}"
+    raise InputError(
+        "E-DUP-TIME",
+        f"{where} have the same time, {_seconds(int(times[row]))}; allowed: one row per time",
+        hint="--dup first keeps the first of them and counts the others",
+        file=file or None,
+        line=two,
+        sample=int(keep[row]),
+    )
+
+
+def _timeline(times: Ints, keep: Ints, pace: Pace, gap: float, findings: list[Finding]) -> Timeline:
+    grid = lay_out(times, pace.period, gap)
+    measured, doubt = refined(times, grid)
+    longest = int(np.diff(np.append(grid.first, times.size)).max())
+    nominal = nominal_rate(NS / measured, doubt / measured, pace)
+    period = measured
+    if np.isfinite(nominal):
+        apart = abs(NS / nominal / measured - 1.0)
+        if apart * longest <= 0.25 or apart * measured <= 3.0 * doubt:
+            period = NS / nominal
+    grid = lay_out(times, period, gap)
+    n_slots = int(grid.slot[-1]) + 1
+    lost = n_slots - times.size
+    jitter, jitter_max = float(grid.off.std()), float(np.abs(grid.off).max())
+    findings = [
+        *findings,
+        *_rate_finding(NS / measured, nominal, NS / period, doubt / measured),
+        *_jitter_finding(grid, times, jitter, jitter_max),
+        *([_counted("W-LOSS", lost, "sample", f"lost inside runs ({lost / n_slots:.3%})")] if lost else []),
+        *_gap_finding(times, grid, gap),
+    ]
+    run_index = grid.slot[grid.first]
+    return Timeline(
+        NS / period, run_index, grid.start, keep, grid.slot, n_slots, nominal, NS / measured, jitter,
+        jitter_max, lost / n_slots, tuple(findings),
+    )  # fmt: skip
+
+
+def _rate_finding(measured: float, nominal: float, rate: float, doubt: float) -> list[Finding]:
+    if not np.isfinite(nominal):
+        return [Finding("W-RATE", f"measured {measured:.8g} Hz; no round rate is near; the grid uses it")]
+    ppm = (measured / nominal - 1.0) * 1e6
+    if abs(ppm) <= max(1.0, 3e6 * doubt):
+        return []
+    used = "nominal" if rate == nominal else "measured"
+    return [
+        Finding(
+            "W-RATE",
+            f"nominal {nominal:.8g} Hz, measured {measured:.8g} Hz ({ppm:+.0f} ppm); the grid uses the {used} one",
+        )
+    ]
+
+
+def _jitter_finding(grid: Grid, times: Ints, jitter: float, jitter_max: float) -> list[Finding]:
+    away = int((np.abs(grid.off) > STEADY).sum())
+    if away == 0:
+        return []
+    tied = int((times[1:] == times[:-1]).sum())
+    batches = f"; {tied} rows came in batches with the time of the row before" if tied else ""
+    message = f"written times lie off the grid: sd {jitter:.1%}, max {jitter_max:.1%} of a period{batches}"
+    return [Finding("W-JITTER", message, away)]
+
+
+def _gap_finding(times: Ints, grid: Grid, gap: float) -> list[Finding]:
+    """Pauses (W-GAP), and runs that were cut because the clock's rate wandered (W-WANDER)."""
+    if grid.first.size < 2:
+        return []
+    pause = (times[grid.first[1:]] - times[grid.first[1:] - 1]) / grid.period
+    real = pause[pause > gap]
+    seconds = real * grid.period / NS
+    found = []
+    if real.size:
+        rest = f"longer than {gap:g} periods: {seconds.sum():.6g} s in all, the longest {seconds.max():.6g} s"
+        found.append(_counted("W-GAP", int(real.size), "gap", rest))
+    if real.size < pause.size:
+        rest = "where the clock had wandered half a period from its own rate"
+        found.append(_counted("W-WANDER", int(pause.size - real.size), "run", f"begun anew {rest}"))
+    return found

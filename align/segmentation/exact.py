@@ -1,0 +1,165 @@
+"""Change points in the mean, run by run: the exact optimum of squared misfit plus penalties."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from align.datatypes import Floats, Stream
+from align.errors import InputError
+
+__all__ = ["Run", "changes_l2", "filled", "misfit_l2", "prepared_runs"]
+
+Ints = npt.NDArray[np.int64]
+
+_LARGEST = 1e140  # sums of n values beyond this overflow when squared
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One contiguous run, ready to be cut at any penalty.
+
+    ``first`` is its first sample in the stream; ``values`` (n, d) without missing cells; ``scale`` (d,) what
+    each channel is multiplied by; ``sums`` its prefix sums, or None when it is too short to be cut.
+    """
+
+    first: int
+    values: npt.NDArray[np.floating[Any]]
+    scale: Floats
+    min_size: int
+    sums: Floats | None
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.values)
+
+
+def prepared_runs(stream: Stream, scale: Floats, min_size: int) -> list[Run]:
+    """The runs of a stream, filled, checked and summed.
+
+    Args:
+        stream: any stream.
+        scale: (n_channels,) finite; what each channel is multiplied by, 0 to ignore it.
+        min_size: least samples of a segment, >= 1.
+
+    Raises:
+        InputError: E-NONFINITE, an infinite value; E-RANGE, values whose squares overflow.
+    """
+    runs = []
+    for first, end in zip(stream.run_index, stream.run_ends, strict=True):
+        values = filled(stream.values[first:end])
+        low, high = values.min(axis=0).astype(float), values.max(axis=0).astype(float)
+        _check_range(stream, int(first), low, high, scale)
+        sums = None
+        if end - first >= 2 * min_size:
+            from align.kernels.lazy_bounds import BACK, front_for
+            from align.kernels.pelt import prefix_sums
+
+            shift = values.mean(axis=0, dtype=np.float64)
+            sums = prefix_sums(values, shift, scale, front_for(min_size), BACK)
+        runs.append(Run(int(first), values, scale, min_size, sums))
+    return runs
+
+
+def filled(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """The values with every missing cell replaced so that, at any usual penalty, no change point arises.
+
+    The first half of a missing stretch of m cells of a channel takes the mean of what is valid among the m
+    cells before it, the second half of the m after it (at the ends of the run, the other side's). Means over
+    as many cells as are filled are near enough to the level around that the filled stretch earns no more
+    than one cell of noise; a level that changes meanwhile changes in its middle. A channel without any valid
+    cell becomes 0.
+
+    Args:
+        values: (n, d) floats; NaN = missing.
+
+    Returns:
+        the same array when nothing is missing, else a filled copy.
+    """
+    holes = np.flatnonzero(np.isnan(values.min(axis=0)))
+    if holes.size == 0:
+        return values
+    out = values.copy()
+    for c in holes:
+        out[:, c] = _filled_channel(values[:, c])
+    return out
+
+
+def _filled_channel(values: npt.NDArray[np.floating[Any]]) -> Floats:
+    valid = np.flatnonzero(~np.isnan(values))
+    if valid.size == 0:
+        return np.zeros(len(values))
+    out = values.astype(np.float64)
+    known = out[valid]
+    sums = np.concatenate([[0.0], np.cumsum(known - known[0])])
+    edges = np.concatenate([[-1], valid, [len(values)]])
+    length = np.diff(edges) - 1  # missing cells before each valid one, and behind the last
+    begin, end = edges[:-1] + 1, edges[1:]
+    count = np.arange(len(length))  # valid cells before each stretch
+    low = np.minimum(np.searchsorted(valid, begin - length), np.maximum(count - 1, 0))
+    high = np.maximum(np.searchsorted(valid, end + length), np.minimum(count + 1, valid.size))
+    before = (sums[count] - sums[low]) / np.maximum(count - low, 1)
+    after = (sums[high] - sums[count]) / np.maximum(high - count, 1)
+    before[0], after[-1] = after[0], before[-1]
+    middle = begin + (length + 1) // 2
+    for k in np.flatnonzero(length):
+        out[begin[k] : middle[k]] = known[0] + before[k]
+        out[middle[k] : end[k]] = known[0] + after[k]
+    return out
+
+
+def _check_range(stream: Stream, first: int, low: Floats, high: Floats, scale: Floats) -> None:
+    for c, name in enumerate(stream.channels):
+        if not (np.isfinite(low[c]) and np.isfinite(high[c])):
+            sample = first + int(np.argmax(np.isinf(stream.values[first:, c])))
+            raise InputError(
+                "E-NONFINITE",
+                "an infinite value; allowed: finite numbers, NaN for a missing cell",
+                hint="replace it, or read the file with --on-nan gap",
+                channel=name,
+                sample=sample,
+                time=float(stream.times([sample])[0]),
+            )
+        largest = max(abs(low[c]), abs(high[c])) * max(1.0, abs(scale[c]))
+        if largest * stream.n_samples > _LARGEST:
+            raise InputError(
+                "E-RANGE",
+                f"values up to {largest:.3g}, whose squares overflow; allowed: sums up to {_LARGEST:.0e}",
+                hint="give the channel in a larger unit",
+                channel=name,
+            )
+
+
+def changes_l2(run: Run, penalty: float) -> Ints:
+    """Change points of one run that minimise squared misfit plus ``penalty`` per change point.
+
+    Args:
+        run: from ``prepared_runs``.
+        penalty: price of one more change point, >= 0.
+
+    Returns:
+        (n_changes,) ascending sample indices in the stream; empty for a run shorter than two segments.
+    """
+    if run.sums is None:
+        return np.empty(0, np.int64)
+    from align.kernels.lazy_bounds import front_for, lazy_bounds
+    from align.kernels.pelt import backtrack
+
+    front = front_for(run.min_size)
+    price = lazy_bounds(run.sums, front, run.n_samples, penalty, run.min_size)
+    return run.first + backtrack(run.sums, price, front, run.n_samples, penalty, run.min_size)
+
+
+def misfit_l2(run: Run, boundaries: npt.ArrayLike) -> float:
+    """Sum of squared deviations of the scaled values from their segments' means.
+
+    Args:
+        run: from ``prepared_runs``.
+        boundaries: (n_segments + 1,) ascending sample indices within the run, 0 and its length included.
+    """
+    from align.kernels.pelt import misfit
+
+    return float(misfit(run.values, run.scale, np.asarray(boundaries, np.int64)))

@@ -1,0 +1,65 @@
+"""Options that several commands share: what a reader may repair, and what the files do not say themselves."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from align.readers.policy import Policy
+
+__all__ = ["policy_options"]
+
+_DEFAULT = Policy()
+
+
+def _option(*names: str, **settings: Any) -> Callable[..., Any]:
+    return click.option(*names, **settings)
+
+
+_OPTIONS = (
+    _option("--on-nan", type=click.Choice(["refuse", "gap"]), default=_DEFAULT.on_nan, show_default=True,
+            help="NaN, infinite and empty cells: refuse them, or make them a gap."),
+    _option("--on-truncated", type=click.Choice(["refuse", "keep"]), default=_DEFAULT.on_truncated,
+            show_default=True, help="A file shorter than it declares: refuse it, or keep what is there."),
+    _option("--sort", is_flag=True, help="Sort unsorted timestamps instead of refusing them."),
+    _option("--dup", type=click.Choice(["refuse", "first"]), default=_DEFAULT.dup, show_default=True,
+            help="Equal timestamps with different values: refuse them, or keep the first."),
+    _option("--tail", type=click.Choice(["refuse", "drop"]), default=_DEFAULT.tail, show_default=True,
+            help="A last line without a line end: refuse it, or drop it."),
+    _option("--na", multiple=True, metavar="TEXT", help="A cell text that means missing. May be repeated."),
+    _option("--sentinel", "sentinels", multiple=True, type=float, metavar="NUMBER",
+            help="A number that means missing, as -999. May be repeated."),
+    _option("--time-column", metavar="NAME", help="Name of the time column."),
+    _option("--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of numeric times."),
+    _option("--tz", metavar="ZONE", help='Zone of local times without offset: "Europe/Berlin" or "+02:00".'),
+    _option("--fold", type=click.Choice(["0", "1"]), callback=lambda ctx, param, value: value and int(value),
+            help="Which of two equal local times when the clocks go back."),
+    _option("--start", metavar="TIME", help="ISO 8601 time at which sound without one began."),
+)  # fmt: skip
+
+
+def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of ``Policy`` to a command function, which gets them as one ``policy: Policy``.
+
+    Args:
+        command: a function with a parameter ``policy``, under ``@click.command``.
+
+    Example::
+
+        @click.command("inspect")
+        @policy_options
+        def command(policy: Policy) -> None: ...
+    """
+
+    @functools.wraps(command)
+    def with_policy(*args: Any, **settings: Any) -> Any:
+        mine = {f.name: settings.pop(f.name) for f in fields(Policy) if f.name in settings}
+        return command(*args, policy=Policy(**mine), **settings)
+
+    for option in reversed(_OPTIONS):
+        with_policy = option(with_policy)
+    return with_policy

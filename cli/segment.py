@@ -1,0 +1,149 @@
+"""``align segment``: cut streams into segments and print them as a table, with a code for each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from align.errors import AlignError, ParameterError, UnsafeError, escape_controls
+from align.readers.policy import Policy
+from cli.options import policy_options
+
+if TYPE_CHECKING:
+    from align.answers import TokenSequence
+
+__all__ = ["command"]
+
+
+def _price(value: str) -> float | str:
+    """A number, or a word: ``segment`` says which words it knows."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Cutting:
+    """What is asked of every stream."""
+
+    method: str
+    penalty: float | str
+    per_hour: float | None
+    min_duration: float | None
+    features: bool
+
+
+@click.command("segment")
+@click.argument("sensors", metavar="SENSOR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    default="-",
+    show_default=True,
+    help="Where the table goes; - is stdout.",
+)
+@click.option("--method", default="auto", show_default=True, help="auto, or l2: changes of the level.")
+@click.option(
+    "--penalty",
+    type=_price,
+    metavar="auto|NUMBER",
+    default="auto",
+    show_default=True,
+    help="Price of one more change point; a number is taken in the data's own units, squared.",
+)
+@click.option("--per-hour", type=float, metavar="N", help="About how many segments per recorded hour.")
+@click.option("--min-duration", type=float, metavar="S", help="Least seconds of a segment.")
+@click.option(
+    "--features",
+    is_flag=True,
+    help="Cut frames of features (movement, rhythm, sound bands) instead of the samples.",
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@policy_options
+def command(sensors: tuple[Path, ...], output: str, force: bool, policy: Policy, **cutting: Any) -> int:
+    """Cut streams into segments: stream, start, end (seconds) and code, one row each, as CSV.
+
+    Segments of one stream with the same code are alike; codes are made for each stream on its own. A file
+    that fails is named on stderr and the others are still done.
+    """
+    target = None if output == "-" else Path(output)
+    if target is not None and os.path.lexists(target) and not force:  # said before the work, not after it
+        raise UnsafeError("E-EXISTS", "exists already", hint="--force replaces it", file=target)
+    tokens: list[tuple[Path, TokenSequence]] = []
+    errors: list[AlignError] = []
+    for path in sensors:
+        try:
+            tokens += [(path, sequence) for sequence in _tokens_of(path, policy, _Cutting(**cutting))]
+        except ParameterError:
+            raise  # the same for every file
+        except AlignError as error:
+            if len(sensors) == 1:
+                raise
+            errors.append(error)
+            print(str(error), file=sys.stderr)
+    if len(errors) == len(sensors):
+        return errors[0].exit_code
+    table = _table(tokens)
+    if target is None:
+        sys.stdout.write(table)
+    else:
+        from pipelines.store import atomic_write
+
+        atomic_write(target, table, force=force)
+    return 4 if errors else 0
+
+
+def _tokens_of(path: Path, policy: Policy, cutting: _Cutting) -> list[TokenSequence]:
+    """The coded segments of every stream of a file."""
+    from align.features import featurize
+    from align.readers import read_streams
+    from align.segmentation import segment
+    from align.tokens import fit_codebook, tokenize
+
+    sequences = []
+    for stream in read_streams(path, policy):
+        frames = featurize(stream) if cutting.features else stream
+        segments = segment(
+            frames,
+            method=cutting.method,
+            penalty=cutting.penalty,
+            per_hour=cutting.per_hour,
+            min_duration=cutting.min_duration,
+        )
+        sequences.append(tokenize(frames, segments, fit_codebook([(frames, segments)])))
+    return sequences
+
+
+def _table(tokens: list[tuple[Path, TokenSequence]]) -> str:
+    """CSV with a header; a stream's name that occurs in more than one file gets the file before it."""
+    times = Counter(sequence.stream for _, sequence in tokens)
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(("stream", "start", "end", "code"))
+    for path, sequence in tokens:
+        name = sequence.stream if times[sequence.stream] == 1 else f"{path}:{sequence.stream}"
+        name = _inert(name)
+        for (start, end), code in zip(sequence.spans.tolist(), sequence.codes.tolist(), strict=True):
+            rows.writerow((name, _seconds(start), _seconds(end), code))
+    return out.getvalue()
+
+
+def _seconds(value: float) -> str:
+    """Nanoseconds at most, no zeros behind: 0.25, 3600."""
+    return f"{value:.9f}".rstrip("0").rstrip(".")
+
+
+def _inert(text: str) -> str:
+    """Text that no spreadsheet takes for a formula, on one line."""
+    shown = escape_controls(text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown

@@ -1,0 +1,261 @@
+"""The one writer to disk: a file under its final name is always complete, private and never a surprise.
+
+A file is written to a private temporary beside it (``.align-<random>.tmp``, mode 0600, O_EXCL), synced, put
+under its final name in one step, and the folder is synced. A crash leaves the old file or the new one, and at
+worst a temporary, which the next ``prepare_output`` removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from align.errors import InputError, ResourceError, UnsafeError
+
+__all__ = ["RUN_FILES", "atomic_write", "check_output", "prepare_output", "sha256_of", "sweep_stale"]
+
+RUN_FILES = (
+    "alignment.jsonl",
+    "alignment.parquet",
+    "segments.parquet",
+    "tokens.parquet",
+    "run.json",
+    "report.html",
+)
+_TEMP = re.compile(r"\.align-[0-9a-f]{32}\.tmp")
+_KINDS = {
+    errno.ENOSPC: ("E-NO-SPACE", "the disk is full", "free some space or choose another output folder"),
+    errno.EDQUOT: (
+        "E-NO-SPACE",
+        "the disk quota is used up",
+        "free some space or choose another output folder",
+    ),
+    errno.EROFS: ("E-READ-ONLY", "the file system is read-only", "choose another output folder"),
+    errno.EACCES: ("E-PERMISSION", "permission denied", "choose another output folder"),
+    errno.EPERM: ("E-PERMISSION", "permission denied", "choose another output folder"),
+}
+# where a hard link cannot be made, the final step is a rename after a check
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+
+
+def atomic_write(path: Path, data: bytes | str, *, force: bool = False) -> None:
+    """Put ``data`` under ``path`` so that the file is there whole, or not at all.
+
+    Args:
+        path: the final name; its folder must exist. A symbolic link of that name is replaced, never followed.
+        data: the bytes; text is written as UTF-8.
+        force: replace a file that is already there.
+
+    Raises:
+        UnsafeError: E-EXISTS, the name is taken and ``force`` was not given, or it is a folder; E-SYMLINK,
+            the folder is reached through another user's symbolic link.
+        ResourceError: E-NO-SPACE, E-READ-ONLY, E-PERMISSION or E-WRITE; nothing is left under either name.
+    """
+    raw = data.encode("utf-8") if isinstance(data, str) else data
+    with _named(path), _open_folder(path.parent) as folder:
+        _refuse_taken(path, folder, force=force)
+        temp = f".align-{secrets.token_hex(16)}.tmp"
+        try:
+            _write_temp(temp, raw, folder)
+            _commit(temp, path, folder, force=force)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temp, dir_fd=folder)
+            raise
+        os.fsync(folder)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Any operating-system error inside becomes a ResourceError that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        reason = os.strerror(number) if number else type(error).__name__
+        code, message, hint = _KINDS.get(number, ("E-WRITE", f"could not be written: {reason}", ""))
+        raise ResourceError(code, message, hint=hint, file=path) from error
+
+
+@contextlib.contextmanager
+def _open_folder(folder: Path) -> Iterator[int]:
+    _refuse_foreign_links(folder)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_foreign_links(folder: Path) -> None:
+    """A link on the way that neither root nor this user made could lead the output anywhere."""
+    absolute = Path(os.path.abspath(folder))
+    for part in (absolute, *absolute.parents):
+        try:
+            found = os.lstat(part)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+            raise UnsafeError(
+                "E-SYMLINK", "the output folder is reached through a symbolic link of another user", file=part
+            )
+
+
+def _refuse_taken(path: Path, folder: int, *, force: bool) -> None:
+    try:
+        found = os.lstat(path.name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(found.st_mode):
+        raise UnsafeError("E-EXISTS", "is a folder where a file should go", file=path)
+    if not force:
+        raise _exists(path)
+
+
+def _exists(path: Path) -> UnsafeError:
+    return UnsafeError("E-EXISTS", "exists already", hint="--force replaces it", file=path)
+
+
+def _write_temp(name: str, raw: bytes, folder: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+    try:
+        with contextlib.suppress(
+            OSError
+        ):  # the lock tells a sweeper that the writer lives; not all disks lock
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.fchmod(descriptor, 0o600)
+        rest = memoryview(raw)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _commit(temp: str, path: Path, folder: int, *, force: bool) -> None:
+    """The one step. A link, unlike a rename, fails when another process took the name meanwhile."""
+    if not force:
+        try:
+            os.link(temp, path.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        except FileExistsError as error:
+            raise _exists(path) from error
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            _refuse_taken(path, folder, force=False)
+        else:
+            os.unlink(temp, dir_fd=folder)
+            return
+    os.rename(temp, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def sweep_stale(folder: Path) -> int:
+    """Remove the temporaries of writers that died and return how many; one being written (locked) stays."""
+    swept = 0
+    with _named(folder), _open_folder(folder) as descriptor:
+        for name in os.listdir(descriptor):
+            if _TEMP.fullmatch(name) and _is_abandoned(name, descriptor):
+                os.unlink(name, dir_fd=descriptor)
+                swept += 1
+    return swept
+
+
+def _is_abandoned(name: str, folder: int) -> bool:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:  # gone meanwhile, a link, or not ours: leave it
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def check_output(out: Path, *, force: bool = False, known: Collection[str] = RUN_FILES) -> None:
+    """Say before work starts what ``prepare_output`` would refuse. Changes nothing.
+
+    Raises:
+        UnsafeError: E-EXISTS, ``out`` is a file; a folder that is not empty, without ``force``; or holds a
+            folder under a ``known`` name. E-SYMLINK as ``atomic_write``.
+        ResourceError: E-PERMISSION or E-READ-ONLY, the folder (or the nearest that exists) cannot be written.
+    """
+    with _named(out):
+        _refuse_foreign_links(out)
+        if os.path.lexists(out) and not out.is_dir():
+            raise UnsafeError("E-EXISTS", "is a file where the output folder should go", file=out)
+        here = out
+        while not here.exists():
+            here = here.parent
+        if not here.is_dir():
+            raise UnsafeError("E-EXISTS", "is a file where a folder should go", file=here)
+        if not os.access(here, os.W_OK | os.X_OK):
+            read_only = os.statvfs(here).f_flag & os.ST_RDONLY
+            raise OSError(errno.EROFS if read_only else errno.EACCES, "")
+        if here != out:
+            return
+        names = [name for name in os.listdir(out) if not _TEMP.fullmatch(name)]
+        if names and not force:
+            raise UnsafeError(
+                "E-EXISTS",
+                f"the folder is not empty ({len(names)} entries)",
+                hint="--force replaces",
+                file=out,
+            )
+        for name in sorted(set(names) & set(known)):
+            if stat.S_ISDIR(os.lstat(out / name).st_mode):
+                raise UnsafeError("E-EXISTS", "is a folder where a file should go", file=out / name)
+
+
+def prepare_output(out: Path, *, force: bool = False, known: Collection[str] = RUN_FILES) -> Path:
+    """Make ``out`` ready: created (it and parents 0700), stale temporaries and old results gone.
+
+    Call it when there is something to write: ``check_output`` finds the same faults before the work.
+
+    Args:
+        out: the output folder.
+        force: allow a folder that is not empty; of its files only those in ``known`` are removed.
+        known: the names that this run writes.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        UnsafeError, ResourceError: as ``check_output``.
+    """
+    check_output(out, force=force, known=known)
+    with _named(out):
+        missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)  # whatever the umask took away
+        sweep_stale(out)
+        for name in known:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(out / name)
+    return out
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal, read by blocks.
+
+    Raises:
+        InputError: E-NOT-A-FILE, a folder, FIFO or device (never opened for reading).
+        ResourceError: it cannot be read.
+    """
+    with _named(path):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError("E-NOT-A-FILE", "not a regular file", file=path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()

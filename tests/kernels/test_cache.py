@@ -1,0 +1,87 @@
+"""The kernel cache: private, keyed by content, and never a reason to fail."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import align
+from align.kernel_cache import _is_private, _source_key, _user_cache
+
+ROOT = Path(align.__file__).parent.parent
+
+
+def run(code: str, **environment: str) -> str:
+    """What a fresh process prints, in an environment without anybody's cache settings."""
+    hidden = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")
+    env = {k: v for k, v in os.environ.items() if k not in hidden} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+WHERE = "import os, sys, align.kernels; print(os.environ['NUMBA_CACHE_DIR'], 'numba' in sys.modules)"
+
+
+def test_cache_is_private_and_loads_no_numba(tmp_path):
+    folder, numba_loaded = run(WHERE, HOME=str(tmp_path)).split()
+    assert Path(folder).parent == tmp_path / ".cache" / "align"
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    assert numba_loaded == "False"
+
+
+def test_the_users_own_choice_is_kept(tmp_path):
+    mine = tmp_path / "mine"
+    assert run(WHERE, HOME=str(tmp_path), NUMBA_CACHE_DIR=str(mine)).split()[0] == str(mine)
+    assert not (tmp_path / ".cache").exists()
+
+
+def test_numba_imported_first_is_told(tmp_path):
+    code = "import numba, align.kernels; print(numba.config.CACHE_DIR)"
+    assert run(code, HOME=str(tmp_path)).startswith(str(tmp_path / ".cache" / "align" / "kernels-"))
+
+
+def test_key_follows_the_content_of_every_source(tmp_path):
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "b.py").write_text("2")
+    before = _source_key(tmp_path)
+    assert before == _source_key(tmp_path)
+    (tmp_path / "b.py").write_text("3")
+    assert _source_key(tmp_path) != before
+
+
+def test_M11_no_home_compiles_for_this_process_only(tmp_path):
+    """A home that cannot be made (a file is in its place) leaves a working kernel and no trace."""
+    (tmp_path / "home").write_text("a file, not a directory")
+    code = (
+        "import numpy as np, os; from align.kernels.pelt import prefix_sums;"
+        "s = prefix_sums(np.ones((3, 1)), np.zeros(1), np.ones(1), 0, 0);"
+        "print(s[0, 3], os.environ['NUMBA_CACHE_DIR'])"
+    )
+    value, folder = run(code, HOME=str(tmp_path / "home"), TMPDIR=str(tmp_path)).split()
+    assert float(value) == 3.0
+    assert Path(folder).parent == tmp_path and not Path(folder).exists()
+
+
+def test_M11_world_writable_cache_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = _user_cache("0123")
+    assert cache is not None and _is_private(cache)
+    cache.chmod(0o777)
+    with pytest.warns(UserWarning, match="written by others"):
+        assert _user_cache("0123") is None
+
+
+def test_M11_symlink_in_place_of_the_cache_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "align").mkdir(mode=0o700)
+    (tmp_path / "align" / "kernels-0123").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match="written by others"):
+        assert _user_cache("0123") is None
