@@ -169,18 +169,23 @@ def misfit(values: npt.NDArray[Any], scale: Floats, boundaries: Ints) -> float:
     Returns:
         the cost, computed in two passes per segment: exact to rounding whatever the offset.
     """
+    d = values.shape[1]
+    first, mean = np.empty(d), np.empty(d)
     total = 0.0
-    for c in range(values.shape[1]):
-        for j in range(len(boundaries) - 1):
-            begin, end = boundaries[j], boundaries[j + 1]
-            first = float(values[begin, c])
-            mean = 0.0
-            for i in range(begin, end):
-                mean += values[i, c] - first
-            mean = first + mean / (end - begin)
-            squares = 0.0
-            for i in range(begin, end):
-                deviation = (values[i, c] - mean) * scale[c]
+    for j in range(len(boundaries) - 1):
+        begin, end = boundaries[j], boundaries[j + 1]
+        for c in range(d):
+            first[c] = values[begin, c]
+            mean[c] = 0.0
+        for i in range(begin, end):
+            for c in range(d):
+                mean[c] += values[i, c] - first[c]
+        for c in range(d):
+            mean[c] = first[c] + mean[c] / (end - begin)
+        squares = 0.0
+        for i in range(begin, end):
+            for c in range(d):
+                deviation = (values[i, c] - mean[c]) * scale[c]
                 squares += deviation * deviation
-            total += squares
+        total += squares
     return total

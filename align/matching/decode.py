@@ -22,6 +22,7 @@ Order = Literal["monotone", "free"]
 _ALTERNATIVES = 3
 _LEAST = 0.01  # probability below which an alternative is not worth a line
 _SURE = 0.5
+_LAST = -1e9  # price of leaving out a note that should be placed: paid only when there is no room
 
 
 def place_notes(evidence: Evidence, notes: tuple[Note, ...], order: Order = "monotone") -> Alignment:
@@ -64,12 +65,11 @@ def place_notes(evidence: Evidence, notes: tuple[Note, ...], order: Order = "mon
 def _decode(lattice: Lattice, evidence: Evidence) -> list[Link]:
     from align.kernels import decode as kernel
 
-    arrays = (lattice.prefix, lattice.durations, lattice.priors, lattice.skip)
-    spans = kernel.best_path(*arrays)
-    before, after = kernel.forward_backward(*arrays)
+    before, after = kernel.forward_backward(*lattice.arrays())
     onset, _, ends, peaks = kernel.onset_table(
         lattice.prefix, lattice.durations, lattice.priors, before, after
     )
+    spans = _best_spans(lattice, onset.sum(axis=1) >= _SURE)
     normaliser = after[0, 0]
     links = []
     for i, (a, b) in enumerate(spans):
@@ -88,6 +88,22 @@ def _decode(lattice: Lattice, evidence: Evidence) -> list[Link]:
             Link(status, _seconds(span, evidence), p, tuple(others[:_ALTERNATIVES]), evidence.streams)
         )
     return links
+
+
+def _best_spans(lattice: Lattice, placed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """(n_notes, 2) the best placement of the notes that are probably placed; (-1, -1) for the others.
+
+    Whether a note is placed at all is decided by the sum over all its spans: one span among hundreds always
+    looks improbable beside "nowhere".
+    """
+    from align.kernels import decode as kernel
+
+    spans = np.full((len(placed), 2), -1, np.int64)
+    if placed.any():
+        chosen = lattice.rows(np.flatnonzero(placed).tolist())
+        never = np.full(int(placed.sum()), _LAST)
+        spans[placed] = kernel.best_path(chosen.prefix, chosen.durations, chosen.priors, never)
+    return spans
 
 
 def _mass_of(
@@ -140,8 +156,7 @@ def posterior_cover(evidence: Evidence, notes: Sequence[Note], p_nothing: float)
     from align.kernels import decode as kernel
 
     lattice = build_lattice(evidence, notes, p_nothing)
-    arrays = (lattice.prefix, lattice.durations, lattice.priors, lattice.skip)
-    before, after = kernel.forward_backward(*arrays)
+    before, after = kernel.forward_backward(*lattice.arrays())
     onset, cover, _, _ = kernel.onset_table(lattice.prefix, lattice.durations, lattice.priors, before, after)
     placed = np.minimum(1.0, onset.sum(1))
     length = cover.sum(1) / np.maximum(placed, 1e-9) * evidence.hop
@@ -161,7 +176,7 @@ def span_mass(evidence: Evidence, notes: Sequence[Note], spans: Floats) -> Float
     from align.kernels import decode as kernel
 
     lattice = build_lattice(evidence, notes)
-    before, after = kernel.forward_backward(lattice.prefix, lattice.durations, lattice.priors, lattice.skip)
+    before, after = kernel.forward_backward(*lattice.arrays())
     return np.asarray(
         [
             _mass_of(lattice, i, before[i], after[i + 1] - after[0, 0])((span[0], span[1]))

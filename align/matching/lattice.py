@@ -31,9 +31,10 @@ class Lattice:
     def rows(self, which: Sequence[int]) -> Lattice:
         """The same for some notes, in the given order."""
         index = np.asarray(which, np.int64)
-        return Lattice(*(np.ascontiguousarray(a[index]) for a in self._arrays()))
+        return Lattice(*(np.ascontiguousarray(a[index]) for a in self.arrays()))
 
-    def _arrays(self) -> tuple[Floats, Floats, Floats, Floats]:
+    def arrays(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Prefix sums, durations, priors, skip: the kernels' arguments in order."""
         return self.prefix, self.durations, self.priors, self.skip
 
 
