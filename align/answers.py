@@ -90,6 +90,7 @@ class Evidence:
     ``log_odds`` f4 (n_frames, n_notes) = log p(note | frame) - log p(nothing | frame); frame k covers
     ``[(first + k) hop, (first + k + 1) hop)`` seconds; ``observed`` (n_frames,) is False in a gap of all
     streams. ``durations`` (n_notes, 2) mean and standard deviation of the log duration in seconds.
+    ``similarity`` (rows, n_notes): what the log odds were made of, a row per segment or per frame.
     ``lag`` and ``lag_sd`` seconds: where an exactly timed note tends to lie against the middle of its span.
     """
 

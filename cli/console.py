@@ -15,7 +15,7 @@ from typing import Any
 
 from align.errors import escape_controls
 
-__all__ = ["SCHEMA", "emit", "print_table", "progress", "say"]
+__all__ = ["SCHEMA", "emit", "print_table", "progress", "say", "staged_progress"]
 
 SCHEMA = "align/1"
 
@@ -57,6 +57,27 @@ def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], N
     with Progress(console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task(escape(escape_controls(label)), total=total)
         yield lambda steps: bar.advance(task, steps)
+
+
+@contextmanager
+def staged_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show the progress of work in stages on stderr; nothing when stderr is not a terminal.
+
+    Yields:
+        ``tell(stage, done, total)``: a new stage, or a new start of one, sets the bar back.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda stage, done, total: bar.update(
+            task, description=escape(escape_controls(stage)), completed=done, total=total
+        )
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

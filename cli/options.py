@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import click
 
 from align.readers.policy import Policy
 
-__all__ = ["policy_options"]
+__all__ = ["policy_options", "settings_options"]
 
 _DEFAULT = Policy()
 
@@ -63,3 +64,41 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         with_policy = option(with_policy)
     return with_policy
+
+
+_OF_SETTING = {
+    "matching.method": _option("--method", "matching__method", metavar="NAME",
+                               help="auto, contrastive, captions, dtw or equal-slices."),
+    "matching.order": _option("--order", "matching__order", type=click.Choice(["monotone", "free"]),
+                              help="May a later note precede an earlier one (free)?"),
+    "text.encoder": _option("--encoder", "text__encoder", metavar="NAME",
+                            help="Text encoder: auto, minilm-l6-v2 or hashed."),
+    "training.preset": _option("--preset", "training__preset", metavar="NAME", help="small, default or large."),
+    "training.epochs": _option("--epochs", "training__epochs", type=int, help="Passes over the sessions."),
+    "training.device": _option("--device", "training__device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
+    "training.seed": _option("--seed", "training__seed", type=int, help="Seed of everything random."),
+}  # fmt: skip
+
+
+def settings_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--config`` and the options of some settings to a command, which gets them as ``settings: Settings``.
+
+    Args:
+        *names: "stage.name" of the settings that the command offers as options.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_settings(*args: Any, config_file: str | None, **given: Any) -> Any:
+            from pipelines.settings import load_settings
+
+            options = {name: given.pop(name.replace(".", "__")) for name in names}
+            settings = load_settings(None if config_file is None else Path(config_file), options)
+            return command(*args, settings=settings, **given)
+
+        for name in reversed(names):
+            with_settings = _OF_SETTING[name](with_settings)
+        help_ = "A TOML file of settings; see align config show."
+        return _option("--config", "config_file", metavar="FILE", help=help_)(with_settings)
+
+    return decorate

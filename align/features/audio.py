@@ -13,7 +13,7 @@ from align import clock
 from align.datatypes import Stream
 from align.errors import InputError
 
-__all__ = ["mel_frames"]
+__all__ = ["mel_frames", "sound_summary"]
 
 _STEP = 0.010  # seconds between spectra
 _WIDTH = 0.025  # seconds of signal in a spectrum
@@ -110,3 +110,37 @@ def _pool(mel: npt.NDArray[np.float32], edges: npt.NDArray[np.float64]) -> npt.N
     sd = np.sqrt(np.maximum((squares[last] - squares[first]) / count - mean**2, 0.0))
     loudness = 10.0 * np.log10((10.0 ** (mean / 10.0)).sum(1, keepdims=True))
     return np.hstack([mean, sd, loudness])
+
+
+def sound_summary(stream: Stream, hop: float) -> Stream:
+    """Sound in three numbers a frame, for naming: loudness (dB), brightness and spread (mel bands).
+
+    Brightness is the energy-weighted mean band, spread the weighted standard deviation around it.
+
+    Args:
+        stream: audio.
+        hop: seconds from frame to frame, > 0.
+
+    Returns:
+        Stream at ``1 / hop`` hertz with channels ``loudness``, ``brightness``, ``spread``.
+
+    Raises:
+        InputError: E-NO-FRAMES, no run holds the centre of a frame.
+    """
+    frames = mel_frames(stream, hop)
+    power = 10.0 ** (frames.values[:, :_MELS].astype(np.float64) / 10.0)
+    share = power / power.sum(axis=1, keepdims=True)
+    bands = np.arange(_MELS)
+    centre = share @ bands
+    spread = np.sqrt(np.maximum(share @ bands**2 - centre**2, 0.0))
+    return Stream(
+        values=np.column_stack([frames.values[:, -1], centre, spread]).astype(np.float32),
+        rate=frames.rate,
+        name=stream.name,
+        modality="audio",
+        channels=("loudness", "brightness", "spread"),
+        units=("dB", "", ""),
+        run_index=frames.run_index,
+        run_start=frames.run_start,
+        epoch=stream.epoch,
+    )

@@ -22,10 +22,10 @@ import numpy.typing as npt
 from align.answers import Evidence
 from align.datatypes import Floats, Session
 from align.errors import ParameterError
-from align.features import featurize, natural_hop
+from align.features import natural_hop
 from align.features.captions import Description, describe
 from align.features.phrases import SOMETHING
-from align.segmentation import segment
+from align.segmentation.session import joint_spans, segment_session
 from align.text.protocol import TextEncoder
 
 __all__ = ["caption_session", "evidence_from_captions"]
@@ -41,14 +41,7 @@ MOMENT_S, SHORT_SHARE = 3.0, 0.5
 def caption_session(session: Session, encoder: TextEncoder) -> Evidence:
     """The same at the session's natural hop, with segments between the change points of all its streams."""
     hop = natural_hop(session.end - session.start, len(session.notes))
-    cuts = [segment(featurize(stream, hop=hop)).spans.ravel() for stream in session.streams]
-    edges = np.unique(np.concatenate(cuts))
-    spans = np.column_stack([edges[:-1], edges[1:]])
-    middle = spans.mean(axis=1)[:, None]
-    runs = np.concatenate([stream.run_spans for stream in session.streams])
-    observed = ((runs[:, 0] <= middle) & (middle < runs[:, 1])).any(axis=1)  # no segment is a gap
-    wide_enough = spans[:, 1] - spans[:, 0] >= 0.5 * hop
-    return evidence_from_captions(session, encoder, spans[observed & wide_enough], hop)
+    return evidence_from_captions(session, encoder, joint_spans(segment_session(session, hop)), hop)
 
 
 def evidence_from_captions(

@@ -6,6 +6,7 @@ Times are read first and placed on the session clock afterwards (``written_times
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -136,11 +137,19 @@ def read_truth(path: str | os.PathLike[str]) -> tuple[Span, ...]:
         if len(fields) != len(names):
             raise InputError("E-RAGGED", f"{len(fields)} fields; expected {len(names)}", file=path, line=line)
         row = dict(zip(names, fields, strict=True))
-        start, end = (_seconds(row[name], name, path, line) for name in ("start", "end"))
+        start, end = _span_seconds(row, path, line)
         if end < start:
             raise InputError("E-SPAN", "the end lies before the start", file=path, line=line)
         spans.append(Span(start, end, row.get("label", ""), row.get("text", "")))
     return tuple(spans)
+
+
+def _span_seconds(row: dict[str, str], path: Path, line: int) -> tuple[float, float]:
+    """Start and end; both NaN where both cells are empty: that note refers to nothing in the recording."""
+    if not row["start"].strip() and not row["end"].strip():
+        return math.nan, math.nan
+    start, end = (_seconds(row[name], name, path, line) for name in ("start", "end"))
+    return start, end
 
 
 def _seconds(cell: str, column: str, path: Path, line: int) -> float:

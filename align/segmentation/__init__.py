@@ -2,5 +2,6 @@
 
 from align.segmentation.cutting import METHODS, segment
 from align.segmentation.penalty import PENALTIES
+from align.segmentation.session import joint_spans, segment_frames, segment_session
 
-__all__ = ["METHODS", "PENALTIES", "segment"]
+__all__ = ["METHODS", "PENALTIES", "joint_spans", "segment", "segment_frames", "segment_session"]

@@ -82,7 +82,8 @@ def filled(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any
         return values
     out = values.copy()
     for c in np.flatnonzero(np.isnan(values.min(axis=0))):
-        out[:, c] = _filled_channel(values[:, c])
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused afterwards
+            out[:, c] = _filled_channel(values[:, c])
     return out
 
 

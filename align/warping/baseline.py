@@ -12,8 +12,8 @@ from align.clock import frame_cells, nearest_sample
 from align.datatypes import Floats, Note, Segmentation
 from align.errors import ParameterError
 from align.kernels.dtw import warping_path
-from align.warping.dtw import check_cells
 from align.matching.placeable import split_notes
+from align.warping.dtw import check_cells
 
 __all__ = ["warp_evidence"]
 

@@ -136,6 +136,7 @@ def test_V06_squares_that_overflow_are_refused():
 def test_infinite_value_is_refused_where_it_is():
     values = steps(50, 2)
     values[31, 1] = -np.inf
+    values[33, 1] = np.nan
     with pytest.raises(InputError, match="E-NONFINITE") as refused:
         align.segment(Stream(values, rate=10.0, channels=("a", "b")), penalty=1.0)
     assert dict(refused.value.where) == {"channel": "b", "sample": 31, "time": pytest.approx(3.1)}

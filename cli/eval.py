@@ -1,0 +1,76 @@
+"""``align eval``: align sessions whose truth is known, and score the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from align.readers.policy import Policy
+from cli.console import emit, print_table, progress, say
+from cli.options import policy_options, settings_options
+
+if TYPE_CHECKING:
+    from pipelines.config import Settings
+
+__all__ = ["command"]
+
+_SHOWN = (
+    ("mean_iou", "mean intersection over union"),
+    ("recall_at_0.5", "recall at IoU 0.5"),
+    ("recall_at_0.7", "recall at IoU 0.7"),
+    ("median_abs_start_error_s", "median start error, s"),
+    ("mean_abs_start_error_s", "mean start error, s"),
+    ("ece", "expected calibration error"),
+    ("unmatched", "notes without a span"),
+    ("foreign_rejected", "foreign notes rejected"),
+)
+
+
+@click.command("eval")
+@click.argument("sessions", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", type=click.Path(path_type=Path), help="Model folder of align train; none: captions.")
+@click.option("--notes-file", metavar="NAME", help="Notes in each session folder; the default is notes.*")
+@click.option("--truth-file", metavar="NAME", default="truth.csv", show_default=True,
+              help="True spans, one row per note, in the same order.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one line of JSON.")
+@settings_options("matching.method", "matching.order", "text.encoder")
+@policy_options
+def command(
+    sessions: tuple[Path, ...],
+    model: Path | None,
+    notes_file: str | None,
+    truth_file: str,
+    settings: Settings,
+    policy: Policy,
+    as_json: bool,
+) -> int:
+    """Align the notes of session folders and score them row by row against true spans.
+
+    Alignment never sees the truth. --method dtw or equal-slices scores a baseline on the same notes.
+    """
+    from pipelines.evaluate import evaluate
+    from pipelines.train import read_sessions
+
+    read = read_sessions(sessions, notes_file=notes_file, truth_file=truth_file, policy=policy)
+    trained = None
+    if model is not None:
+        from align.coordination import load_coordination
+
+        trained = load_coordination(model)
+    method = settings.config.matching.method
+    with progress("aligning", total=len(read)) as advance:
+        result = evaluate(read, method, settings.config, trained, advance)
+    if as_json:
+        emit({"event": "result", **result})
+        return 0
+    _show(result)
+    return 0
+
+
+def _show(result: dict[str, Any]) -> None:
+    say(f"{result['n_notes']} notes of {result['n_sessions']} sessions, method {result['method']}")
+    print_table(["measure", "value"], [[words, result[key]] for key, words in _SHOWN])
+    print()
+    print_table(["label", "mean IoU"], [[label, value] for label, value in result["per_label"].items()])

@@ -1,0 +1,73 @@
+"""Sessions with known truth, aligned from their notes alone and scored row by row."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from align.answers import Alignment
+from align.datatypes import Session, Span
+from align.errors import InputError
+from align.metrics import pool
+from pipelines.config import RunConfig
+from pipelines.run import align_by
+
+if TYPE_CHECKING:
+    from align.coordination import Coordination
+
+__all__ = ["SCHEMA", "align_sessions", "evaluate"]
+
+SCHEMA = "align.eval/1"
+
+
+def align_sessions(
+    sessions: Sequence[Session],
+    method: str,
+    config: RunConfig,
+    model: Coordination | None,
+    done: Callable[[int], None] | None = None,
+) -> list[tuple[Alignment, tuple[Span, ...]]]:
+    """Align every session by one method; its truth is put aside first, so that no method can see it.
+
+    Args:
+        sessions: with truth.
+        method: as in ``pipelines.run.align_by``.
+        config: order and text encoder.
+        model: or None.
+        done: called with 1 after every session.
+
+    Raises:
+        InputError: E-TRUTH-ROWS, a truth with another number of rows than its session has notes.
+    """
+    pairs = []
+    for session in sessions:
+        truth = session.truth or ()
+        if len(truth) != len(session.notes):
+            raise InputError(
+                "E-TRUTH-ROWS",
+                f"session {session.name!r} has {len(session.notes)} notes and {len(truth)} rows of truth",
+                hint="truth needs one row per note, in the order of the notes",
+            )
+        blind = dataclasses.replace(session, truth=None)
+        pairs.append((align_by(method, blind, config, model), truth))
+        if done is not None:
+            done(1)
+    return pairs
+
+
+def evaluate(
+    sessions: Sequence[Session],
+    method: str,
+    config: RunConfig,
+    model: Coordination | None,
+    done: Callable[[int], None] | None = None,
+) -> dict[str, object]:
+    """The result object of ``align eval --json`` (docs/schemas/eval.schema.json).
+
+    Args:
+        sessions, method, config, model, done: as in ``align_sessions``.
+    """
+    pairs = align_sessions(sessions, method, config, model, done)
+    used = pairs[0][0].method if pairs else method
+    return {"schema": SCHEMA, "method": used, **pool(pairs).as_dict()}

@@ -1,0 +1,212 @@
+"""One session through the whole house: segments, tokens, alignment, baselines, and the files that say so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from align.answers import Alignment, Codebook, TokenSequence
+from align.datatypes import Segmentation, Session, Stream
+from align.errors import ParameterError
+from pipelines.config import RunConfig, Settings
+from pipelines.record import RunFacts, run_record
+from pipelines.report import ReportData, render_report
+from pipelines.store import atomic_write, check_output, prepare_output
+
+if TYPE_CHECKING:
+    from align.coordination import Coordination
+
+__all__ = ["METHODS", "RunResult", "align_by", "run_session", "segment_and_tokenize", "write_run"]
+
+METHODS = ("auto", "contrastive", "captions", "dtw", "equal-slices")
+_SEGMENTS_PER_CODE = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResult:
+    """What a run made, before it is written."""
+
+    session: Session
+    alignment: Alignment
+    segmentations: tuple[Segmentation, ...]
+    tokens: tuple[TokenSequence, ...]
+    codebooks: tuple[Codebook, ...]
+    baselines: Mapping[str, Alignment] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+def align_by(method: str, session: Session, config: RunConfig, model: Coordination | None) -> Alignment:
+    """Align one session by a named method.
+
+    Args:
+        method: "auto" (the model's when there is one, else captions), "contrastive" (needs a model),
+            "captions" (uses none), "dtw", "equal-slices".
+        session: streams and notes.
+        config: order and text encoder are used.
+        model: a trained model, or None.
+
+    Raises:
+        ParameterError: an unknown method; "contrastive" without a model.
+    """
+    from align.matching import match
+    from align.warping import equal_slices, warp
+
+    if method not in METHODS:
+        raise ParameterError("method", method, ", ".join(METHODS))
+    if method == "contrastive" and model is None:
+        raise ParameterError("method", method, "with --model only", hint="train one with align train")
+    if method == "equal-slices":
+        even = equal_slices(session.start, session.end, session.notes)
+        return dataclasses.replace(even, epoch=session.epoch, timezone=session.timezone)
+    used = None if method == "captions" else model
+    if method == "dtw":
+        return warp(session, used, encoder=config.text.encoder)
+    return match(session, used, order=config.matching.order, encoder=config.text.encoder)
+
+
+def segment_and_tokenize(
+    session: Session, config: RunConfig
+) -> tuple[tuple[Segmentation, ...], tuple[TokenSequence, ...], tuple[Codebook, ...]]:
+    """Cut every stream on its frames and name the segments by a codebook of the stream's own.
+
+    Sound is described by loudness and brightness of its frames, a sensor by its samples. The codebook has at
+    most ``tokens.n_codes`` codes and about one for three segments.
+    """
+    from align.features import natural_hop
+    from align.segmentation import segment_session
+    from align.tokens import fit_codebook, tokenize
+
+    hop = config.features.hop
+    if hop == "auto":
+        hop = natural_hop(session.end - session.start, len(session.notes))
+    cuts = segment_session(session, hop)
+    tokens, codebooks = [], []
+    for stream, cut in zip(session.streams, cuts, strict=True):
+        seen = _described(stream, hop)
+        n_codes = max(1, min(config.tokens.n_codes, round(cut.n_segments / _SEGMENTS_PER_CODE)))
+        codebook = fit_codebook([(seen, cut)], n_codes=n_codes, seed=config.training.seed)
+        codebooks.append(codebook)
+        tokens.append(tokenize(seen, cut, codebook))
+    return cuts, tuple(tokens), tuple(codebooks)
+
+
+def _described(stream: Stream, hop: float) -> Stream:
+    from align.features import sound_summary
+
+    return sound_summary(stream, hop) if stream.modality == "audio" else stream
+
+
+def run_session(session: Session, settings: Settings, model: Coordination | None = None) -> RunResult:
+    """Align a session's notes and make everything that a report shows.
+
+    Args:
+        session: as read.
+        settings: of the run; ``matching.method`` chooses the method.
+        model: a trained model, or None: captions in words are compared with the notes.
+    """
+    config = settings.config
+    timings: dict[str, float] = {}
+
+    def timed(stage: str, since: float) -> float:
+        now = time.perf_counter()
+        timings[stage] = round(now - since, 3)
+        return now
+
+    clock = time.perf_counter()
+    cuts, tokens, codebooks = segment_and_tokenize(session, config)
+    clock = timed("segments", clock)
+    alignment = align_by(config.matching.method, session, config, model)
+    clock = timed("alignment", clock)
+    baselines = {}
+    for name in ("dtw", "equal-slices"):
+        if name != config.matching.method and any(not n.is_empty for n in session.notes):
+            baselines[name] = align_by(name, session, config, model)
+    timed("baselines", clock)
+    facts = {
+        "method": alignment.method,
+        "model": "none: segments were described in words" if model is None else model.hash[:12],
+        "text encoder": _encoder_name(config, model),
+        "order": config.matching.order,
+        "seed": str(config.training.seed),
+    }
+    return RunResult(session, alignment, cuts, tokens, codebooks, baselines, facts, timings)
+
+
+def _encoder_name(config: RunConfig, model: Coordination | None) -> str:
+    from align.text import text_encoder
+
+    return text_encoder(config.text.encoder).name if model is None else model.encoder.name
+
+
+def write_run(
+    result: RunResult,
+    out: Path,
+    settings: Settings,
+    *,
+    command: tuple[str, ...],
+    inputs: Mapping[str, tuple[Path, ...]],
+    force: bool = False,
+) -> list[str]:
+    """Write alignment, segments, tokens, run record and report into ``out``; each file whole or not at all.
+
+    Args:
+        result: of ``run_session``.
+        out: folder; created, or empty, or with ``force`` an earlier run's.
+        settings: for the record.
+        command: what was asked for, for the record.
+        inputs: role -> files read, hashed into the record.
+        force: replace an earlier run.
+
+    Returns:
+        The names of the files written.
+
+    Raises:
+        UnsafeError: E-EXISTS; ResourceError: the disk refuses.
+    """
+    from align.writers import alignment_frame, alignment_jsonl, parquet_bytes, segments_frame, tokens_frame
+
+    check_output(out, force=force)
+    session = result.session
+    facts = RunFacts(
+        command=command,
+        method=result.alignment.method,
+        seed=settings.config.training.seed,
+        device="cpu: aligning one session needs no accelerator",
+        epoch=session.epoch,
+        timezone=session.timezone,
+        config=settings.as_dict(),
+        timings=result.timings,
+    )
+    findings = [*session.findings, *(f for s in session.streams for f in s.findings)]
+    record = run_record(facts, inputs=inputs, findings=findings)
+    record["text_encoder"] = result.facts["text encoder"]
+    record["model"] = result.facts["model"]
+    truth = session.truth
+    report = ReportData(
+        session,
+        result.alignment,
+        result.segmentations,
+        result.tokens,
+        result.baselines,
+        truth,
+        "",
+        result.facts,
+    )
+    files: dict[str, bytes | str] = {
+        "alignment.jsonl": alignment_jsonl(result.alignment),
+        "alignment.parquet": parquet_bytes(alignment_frame(result.alignment)),
+        "segments.parquet": parquet_bytes(segments_frame(list(result.segmentations))),
+        "tokens.parquet": parquet_bytes(tokens_frame(list(result.tokens))),
+        "report.html": render_report(report),
+        "run.json": json.dumps(record, indent=1, sort_keys=True) + "\n",
+    }
+    prepare_output(out, force=force)
+    for name, data in files.items():
+        atomic_write(out / name, data, force=force)
+    return list(files)
