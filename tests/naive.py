@@ -105,3 +105,93 @@ def seed_centroids(points, n_clusters, uniforms):
         left = [np.minimum(nearest, ((points - points[row]) ** 2).sum(axis=1)).sum() for row in drawn]
         chosen.append(drawn[int(np.argmin(left))])
     return points[chosen]
+
+
+# --- placing notes (align/kernels/decode.py) ------------------------------------------------------------
+
+
+def every_placement(n_notes, n, earliest, start=0):
+    """All ways to give notes 0.. a stretch (a, b) in order from frame ``start`` on, or none: for tiny sizes."""
+    if n_notes == 0:
+        return [()]
+    skipped = [(None, *rest) for rest in every_placement(n_notes - 1, n, earliest, start)]
+    placed = [
+        ((a, b), *rest)
+        for b in range(start + 1, n + 1)
+        for a in range(max(start, int(earliest[b])), b)
+        for rest in every_placement(n_notes - 1, n, earliest, b)
+    ]
+    return skipped + placed
+
+
+def placement_score(placement, prefix, durations, priors, skip):
+    """The log weight of one placement, as the module's docstring defines it; -inf where a duration is barred."""
+    total = 0.0
+    for i, span in enumerate(placement):
+        if span is None:
+            total += skip[i]
+            continue
+        a, b = span
+        if b - a >= len(durations[i]) or durations[i][b - a] <= -1e30:
+            return float("-inf")
+        centre, half, sd, floor = priors[i]
+        off = max(0.0, abs((a + b) / 2 - centre) - half)
+        total += prefix[i][b] - prefix[i][a] + durations[i][b - a]
+        total += max(-0.5 * (off / sd) ** 2, -floor) if sd > 0 else 0.0
+    return total
+
+
+def placement_posterior(prefix, durations, priors, skip, earliest):
+    """Every possible placement with its log weight, and the log of the sum of the weights."""
+    import numpy as np
+
+    n_notes, n = len(prefix), len(prefix[0]) - 1
+    scored = [
+        (placement, placement_score(placement, prefix, durations, priors, skip))
+        for placement in every_placement(n_notes, n, earliest)
+    ]
+    scored = [(placement, score) for placement, score in scored if np.isfinite(score)]
+    return scored, float(np.logaddexp.reduce([score for _, score in scored]))
+
+
+# --- sensor frames (align/kernels/frames.py) ------------------------------------------------------------
+
+
+def window_statistics(values, first, last):
+    """Mean, deviation, least, greatest, slope and mean step of each window and channel, from their formulas."""
+    import numpy as np
+
+    out = np.full((len(first), values.shape[1], 6), np.nan)
+    for i, (low, high) in enumerate(zip(first, last, strict=True)):
+        for c in range(values.shape[1]):
+            window = np.asarray(values[low:high, c], np.longdouble)
+            times = np.arange(low, high)[~np.isnan(window)]
+            steps = np.abs(np.diff(window))
+            steps = steps[~np.isnan(steps)]
+            known = window[~np.isnan(window)]
+            if not known.size:
+                continue
+            mean = known.mean()
+            from_middle = times - times.mean()
+            spread = (from_middle**2).sum()
+            slope = (from_middle * (known - mean)).sum() / spread if spread else 0.0
+            deviation = np.sqrt(((known - mean) ** 2).mean())
+            step = steps.mean() if steps.size else 0.0
+            out[i, c] = mean, deviation, known.min(), known.max(), slope, step
+    return out
+
+
+def band_powers(values, first, last, cosines, sines):
+    """Squared length of each window's Fourier sum; the window sits in the middle of the tables."""
+    import numpy as np
+
+    out = np.full((len(first), values.shape[1], cosines.shape[1]), np.nan)
+    for i, (low, high) in enumerate(zip(first, last, strict=True)):
+        rows = (len(cosines) - (high - low)) // 2 + np.arange(high - low)
+        for c in range(values.shape[1]):
+            window = np.asarray(values[low:high, c], float)
+            if np.isnan(window).all():
+                continue
+            centred = np.nan_to_num(window - np.nanmean(window), nan=0.0)
+            out[i, c] = (centred @ cosines[rows]) ** 2 + (centred @ sines[rows]) ** 2
+    return out

@@ -4,9 +4,13 @@ Time is cut into frames 0..n. Every note i takes a stretch [a, b) with score
 
     V_i(a, b) = P_i[b] - P_i[a] + D_i[b - a] + M_i((a + b) / 2)
 
-or is skipped at the price ``skip[i]``. ``P_i`` are prefix sums of the frames' log odds against "nothing" (a frame
+or is skipped at the price ``skip[i]``. No stretch crosses a frame without data: one that ends at b starts at
+``earliest[b]`` or later. ``P_i`` are prefix sums of the frames' log odds against "nothing" (a frame
 of nothing scores 0), ``D_i`` the log probability of its duration, ``M_i`` its time prior, applied once per note:
 ``-0.5 (max(0, |m - centre| - half) / sd)^2``, never below ``-floor``. Notes keep their order.
+
+Arguments that all kernels here share (``best_path`` says which shape each has): ``prefix``, ``durations``,
+``priors``, ``skip``, ``earliest``.
 
 ``G[i, t]`` sums (or, for the best path, maximises) over all placements of notes 0..i-1 within the first t frames.
 
@@ -25,6 +29,7 @@ from numba import njit
 __all__ = ["best_path", "forward_backward", "mass_near", "onset_table"]
 
 Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 NEVER = -1e30
 
 
@@ -38,7 +43,9 @@ def _time_prior(middle: float, prior: Array) -> float:
 
 
 @njit(cache=True)
-def best_path(prefix: Array, durations: Array, priors: Array, skip: Array) -> npt.NDArray[np.int64]:
+def best_path(
+    prefix: Array, durations: Array, priors: Array, skip: Array, earliest: Indices
+) -> Indices:
     """(n_notes, 2) the most probable stretches [a, b) in frames; (-1, -1) for a skipped note.
 
     Args:
@@ -46,6 +53,8 @@ def best_path(prefix: Array, durations: Array, priors: Array, skip: Array) -> np
         durations: (n_notes, longest + 1) log probability of each duration in frames; column 0 is ignored.
         priors: (n_notes, 4) centre, half width, standard deviation, floor of the time prior, in frames.
         skip: (n_notes,) log odds of leaving a note out.
+        earliest: (n + 1,) int64, the first frame of the unbroken stretch of data that ends before frame t, t
+            itself when frame t - 1 has no data; ascending.
     """
     n_notes, n = prefix.shape[0], prefix.shape[1] - 1
     longest = durations.shape[1] - 1
@@ -60,7 +69,7 @@ def best_path(prefix: Array, durations: Array, priors: Array, skip: Array) -> np
         for t in range(n + 1):
             best = NEVER
             start = -1
-            for length in range(1, min(longest, t) + 1):
+            for length in range(1, min(longest, t - earliest[t]) + 1):
                 a = t - length
                 d = durations[i, length]
                 if d <= NEVER:
@@ -100,14 +109,19 @@ def _log_add(a: float, b: float) -> float:
 
 
 @njit(cache=True)
-def forward_backward(prefix: Array, durations: Array, priors: Array, skip: Array) -> tuple[Array, Array]:
-    """Log sums before and after: ``before[i, t]`` over notes 0..i-1 in frames [0, t), ``after[i, t]`` over notes i.. in [t, n).
+def forward_backward(
+    prefix: Array, durations: Array, priors: Array, skip: Array, earliest: Indices
+) -> tuple[Array, Array]:
+    """Log sums before and after: both (n_notes + 1, n + 1).
+
+    ``before[i, t]`` sums over the placements of notes 0..i-1 in frames [0, t), ``after[i, t]`` over those of
+    notes i.. in [t, n).
 
     ``before[n_notes, n] == after[0, 0]`` is the log normaliser Z; the posterior of note i on [a, b) is
     ``exp(before[i, a] + V_i(a, b) + after[i + 1, b] - Z)``.
 
     Args:
-        prefix, durations, priors, skip: as for ``best_path``.
+        prefix, durations, priors, skip, earliest: as for ``best_path``.
     """
     n_notes, n = prefix.shape[0], prefix.shape[1] - 1
     longest = durations.shape[1] - 1
@@ -118,7 +132,7 @@ def forward_backward(prefix: Array, durations: Array, priors: Array, skip: Array
         running = NEVER
         for t in range(n + 1):
             top = NEVER
-            reach = min(longest, t)
+            reach = min(longest, t - earliest[t])
             for length in range(1, reach + 1):
                 a = t - length
                 d = durations[i, length]
@@ -138,9 +152,12 @@ def forward_backward(prefix: Array, durations: Array, priors: Array, skip: Array
         running = NEVER
         for t in range(n, -1, -1):
             top = NEVER
-            reach = min(longest, n - t)
-            for length in range(1, reach + 1):
+            reach = 0
+            for length in range(1, min(longest, n - t) + 1):
                 b = t + length
+                if earliest[b] > t:
+                    break
+                reach = length
                 d = durations[i, length]
                 value = NEVER
                 if d > NEVER:
@@ -159,9 +176,13 @@ def forward_backward(prefix: Array, durations: Array, priors: Array, skip: Array
 
 @njit(cache=True)
 def onset_table(
-    prefix: Array, durations: Array, priors: Array, before: Array, after: Array
-) -> tuple[Array, Array, npt.NDArray[np.int64], Array]:
+    prefix: Array, durations: Array, priors: Array, earliest: Indices, before: Array, after: Array
+) -> tuple[Array, Array, Indices, Array]:
     """What the posterior says of each note: p(starts at t), p(covers frame t), best end per start, its probability.
+
+    Args:
+        prefix, durations, priors, earliest: as for ``best_path``.
+        before, after: from ``forward_backward``.
 
     Returns:
         onset (n_notes, n + 1), cover (n_notes, n), end (n_notes, n + 1) int64 (-1: none), peak (n_notes, n + 1).
@@ -177,6 +198,8 @@ def onset_table(
         for a in range(n):
             for length in range(1, min(longest, n - a) + 1):
                 b = a + length
+                if earliest[b] > a:
+                    break
                 d = durations[i, length]
                 if d <= NEVER:
                     continue
@@ -201,13 +224,22 @@ def onset_table(
 
 @njit(cache=True)
 def mass_near(
-    prefix: Array, durations: Array, prior: Array, before: Array, after: Array, span: Array
+    prefix: Array,
+    durations: Array,
+    prior: Array,
+    earliest: Indices,
+    before: Array,
+    after: Array,
+    span: Array,
 ) -> float:
     """Posterior mass of the stretches of one note whose intersection over union with ``span`` is at least 0.5.
 
     Args:
-        prefix: (n + 1,) of the note; durations (longest + 1,); prior (4,); before (n + 1,) row i; after (n + 1,)
-            row i + 1, from which the log normaliser was subtracted; span (2,) frames.
+        prefix, durations, prior: the note's rows of what ``best_path`` takes: (n + 1,), (longest + 1,), (4,).
+        earliest: as for ``best_path``.
+        before: (n + 1,) row i of note i.
+        after: (n + 1,) row i + 1, from which the log normaliser was subtracted.
+        span: (2,) frames, start < end, not necessarily whole.
     """
     n = prefix.size - 1
     longest = durations.size - 1
@@ -216,6 +248,8 @@ def mass_near(
     for a in range(max(0, int(np.floor(2 * a0 - b0))), min(n, int(np.ceil(b0)))):
         for length in range(1, min(longest, n - a) + 1):
             b = a + length
+            if earliest[b] > a:
+                break
             shared = min(np.float64(b), b0) - max(np.float64(a), a0)
             if durations[length] <= NEVER or shared <= 0 or 2 * shared < (b - a) + (b0 - a0) - shared:
                 continue

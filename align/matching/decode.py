@@ -25,18 +25,25 @@ _SURE = 0.5
 _LAST = -1e9  # price of leaving out a note that should be placed: paid only when there is no room
 
 
-def place_notes(evidence: Evidence, notes: tuple[Note, ...], order: Order = "monotone") -> Alignment:
+def place_notes(
+    evidence: Evidence,
+    notes: tuple[Note, ...],
+    order: Order = "monotone",
+    recorded: tuple[float, float] | None = None,
+) -> Alignment:
     """One answer per note: its most probable span within the most probable placement of all.
 
     ``probability`` is the posterior mass of the spans that overlap the answer with an intersection over union
     of at least 0.5 (for an unmatched note: of "refers to nothing here"). Status "aligned" from 0.5 on, below
-    it "ambiguous". Alternatives are the next best spans that overlap none of the better ones by half.
+    it "ambiguous". Alternatives are the next best places: spans that overlap none of the better ones.
 
     Args:
         evidence: log odds on the frame grid, one column per note.
         notes: all notes in the order written, one per column.
         order: "monotone", a later note never before an earlier one (see ``decoding_order``); "free", every
             note by itself.
+        recorded: start and end of the recording in seconds, from which an outside note's distance counts;
+            default: those of the frame grid, which may be off by half a frame.
 
     Raises:
         ParameterError: notes and evidence differ in number; unknown order.
@@ -46,8 +53,8 @@ def place_notes(evidence: Evidence, notes: tuple[Note, ...], order: Order = "mon
         raise ParameterError("notes", len(notes), f"{n_notes}, one per column of the evidence")
     if order not in ("monotone", "free"):
         raise ParameterError("order", order, '"monotone" or "free"')
-    start, end = evidence.first * evidence.hop, (evidence.first + n_frames) * evidence.hop
-    placeable, links = split_notes(notes, start, end)
+    grid = evidence.first * evidence.hop, (evidence.first + n_frames) * evidence.hop
+    placeable, links = split_notes(notes, *(recorded or grid))
     placeable = [placeable[i] for i in decoding_order([notes[i] for i in placeable], evidence)]
     lattice = build_lattice(evidence, notes)
     groups = [placeable] if order == "monotone" else [[i] for i in placeable]
@@ -67,7 +74,7 @@ def _decode(lattice: Lattice, evidence: Evidence) -> list[Link]:
 
     before, after = kernel.forward_backward(*lattice.arrays())
     onset, _, ends, peaks = kernel.onset_table(
-        lattice.prefix, lattice.durations, lattice.priors, before, after
+        lattice.prefix, lattice.durations, lattice.priors, lattice.earliest, before, after
     )
     spans = _best_spans(lattice, onset.sum(axis=1) >= _SURE)
     normaliser = after[0, 0]
@@ -102,7 +109,9 @@ def _best_spans(lattice: Lattice, placed: npt.NDArray[np.bool_]) -> npt.NDArray[
     if placed.any():
         chosen = lattice.rows(np.flatnonzero(placed).tolist())
         never = np.full(int(placed.sum()), _LAST)
-        spans[placed] = kernel.best_path(chosen.prefix, chosen.durations, chosen.priors, never)
+        spans[placed] = kernel.best_path(
+            chosen.prefix, chosen.durations, chosen.priors, never, chosen.earliest
+        )
     return spans
 
 
@@ -118,6 +127,7 @@ def _mass_of(
                 lattice.prefix[i],
                 lattice.durations[i],
                 lattice.priors[i],
+                lattice.earliest,
                 before,
                 after,
                 np.asarray(span, np.float64),
@@ -130,14 +140,14 @@ def _mass_of(
 def _distinct_peaks(
     ends: npt.NDArray[np.int64], peaks: Floats, answer: tuple[int, int] | None
 ) -> list[tuple[int, int]]:
-    """The best few (start, end) that overlap neither the answer nor one another by half, best first."""
+    """The best few (start, end) that overlap neither the answer nor one another, best first."""
     chosen: list[tuple[int, int]] = [] if answer is None else [answer]
     n_known = len(chosen)
     for a in np.argsort(-peaks, kind="stable"):
         if peaks[a] <= 0 or len(chosen) - n_known == _ALTERNATIVES:
             break
         span = (int(a), int(ends[a]))
-        if not chosen or span_iou(np.tile(span, (len(chosen), 1)), chosen).max() < 0.5:
+        if not chosen or span_iou(np.tile(span, (len(chosen), 1)), chosen).max() <= 0.0:
             chosen.append(span)
     return chosen[n_known:]
 
@@ -149,15 +159,22 @@ def _seconds(span: tuple[int, int], evidence: Evidence) -> tuple[float, float]:
 def posterior_cover(evidence: Evidence, notes: Sequence[Note], p_nothing: float) -> tuple[Floats, Floats]:
     """How probable it is that each note covers each frame, notes in the order written.
 
+    Args:
+        evidence: one column per note.
+        notes: as written.
+        p_nothing: prior probability that a note refers to nothing here, in (0, 1).
+
     Returns:
-        cover (n_notes, n_frames); moments (n_notes, 3): expected middle (s), mean log duration (log s) and
-        probability of being placed.
+        cover (n_notes, n_frames); moments (n_notes, 3): expected middle (s), log of the expected duration (log s)
+        and probability of being placed.
     """
     from align.kernels import decode as kernel
 
     lattice = build_lattice(evidence, notes, p_nothing)
     before, after = kernel.forward_backward(*lattice.arrays())
-    onset, cover, _, _ = kernel.onset_table(lattice.prefix, lattice.durations, lattice.priors, before, after)
+    onset, cover, _, _ = kernel.onset_table(
+        lattice.prefix, lattice.durations, lattice.priors, lattice.earliest, before, after
+    )
     placed = np.minimum(1.0, onset.sum(1))
     length = cover.sum(1) / np.maximum(placed, 1e-9) * evidence.hop
     centres = (evidence.first + np.arange(cover.shape[1]) + 0.5) * evidence.hop

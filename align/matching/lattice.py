@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from align.answers import Evidence
 from align.datatypes import Floats, Note
@@ -14,7 +15,6 @@ from align.matching.time_prior import time_windows
 __all__ = ["Lattice", "build_lattice"]
 
 NEVER = -1e30
-_BARRED = -50.0  # log odds of a frame without data: no span runs into a gap
 _TAIL = 3.5  # standard deviations of the log duration that count
 P_NOTHING = 0.05  # prior probability that a note refers to nothing in the recording
 
@@ -27,15 +27,17 @@ class Lattice:
     durations: Floats
     priors: Floats
     skip: Floats
+    earliest: npt.NDArray[np.int64]
 
     def rows(self, which: Sequence[int]) -> Lattice:
         """The same for some notes, in the given order."""
         index = np.asarray(which, np.int64)
-        return Lattice(*(np.ascontiguousarray(a[index]) for a in self.arrays()))
+        of_notes = (self.prefix, self.durations, self.priors, self.skip)
+        return Lattice(*(np.ascontiguousarray(a[index]) for a in of_notes), self.earliest)
 
-    def arrays(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Prefix sums, durations, priors, skip: the kernels' arguments in order."""
-        return self.prefix, self.durations, self.priors, self.skip
+    def arrays(self) -> tuple[Floats, Floats, Floats, Floats, npt.NDArray[np.int64]]:
+        """Prefix sums, durations, priors, skip, earliest starts: the kernels' arguments in order."""
+        return self.prefix, self.durations, self.priors, self.skip, self.earliest
 
 
 def build_lattice(evidence: Evidence, notes: Sequence[Note], p_nothing: float = P_NOTHING) -> Lattice:
@@ -51,7 +53,7 @@ def build_lattice(evidence: Evidence, notes: Sequence[Note], p_nothing: float = 
         p_nothing: prior probability of "refers to nothing here", in (0, 1).
     """
     n_frames, n_notes = evidence.log_odds.shape
-    odds = np.where(evidence.observed[:, None], evidence.log_odds.astype(np.float64), _BARRED)
+    odds = np.where(evidence.observed[:, None], evidence.log_odds.astype(np.float64), 0.0)
     prefix = np.zeros((n_notes, n_frames + 1))
     prefix[:, 1:] = np.cumsum(odds.T, axis=1)
     priors = time_windows(notes, evidence)
@@ -61,7 +63,13 @@ def build_lattice(evidence: Evidence, notes: Sequence[Note], p_nothing: float = 
     durations = _log_durations(evidence, n_frames) - np.log(np.maximum(width, 1.0))[:, None]
     durations[durations < 0.5 * NEVER] = NEVER
     skip = np.full(n_notes, np.log(p_nothing / (1.0 - p_nothing)))
-    return Lattice(prefix, durations, priors, skip)
+    return Lattice(prefix, durations, priors, skip, _earliest_starts(evidence.observed))
+
+
+def _earliest_starts(observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """(n_frames + 1,) where the unbroken data that ends before frame t begins; t itself when there is none."""
+    edges = np.arange(1, observed.size + 1)
+    return np.append(0, np.maximum.accumulate(np.where(observed, 0, edges)))
 
 
 def _log_durations(evidence: Evidence, n_frames: int) -> Floats:

@@ -15,7 +15,9 @@ __all__ = ["EvidenceSource", "evidence_of", "match"]
 class EvidenceSource(Protocol):
     """Anything that can say how well each frame of a session fits each of its notes, such as a trained model."""
 
-    def evidence(self, session: Session) -> Evidence: ...
+    def evidence(self, session: Session) -> Evidence:
+        """One column per note of ``session``, in the order written."""
+        ...
 
 
 def evidence_of(session: Session, model: EvidenceSource | None = None, encoder: str = "auto") -> Evidence:
@@ -52,5 +54,6 @@ def match(
     Returns:
         One ``Link`` per note: span in seconds or none, probability, status, alternatives.
     """
-    alignment = place_notes(evidence_of(session, model, encoder), session.notes, order)
+    recorded = (session.start, session.end)
+    alignment = place_notes(evidence_of(session, model, encoder), session.notes, order, recorded)
     return dataclasses.replace(alignment, epoch=session.epoch, timezone=session.timezone)

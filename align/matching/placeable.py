@@ -16,7 +16,7 @@ def split_notes(notes: tuple[Note, ...], start: float, end: float) -> tuple[list
 
     Args:
         notes: in the order written.
-        start, end: half-open observed time, seconds on the session clock.
+        start, end: half-open time of the recording, seconds on the session clock.
 
     Returns:
         ``(placeable, answered)``: indices of the notes to place, ascending, and the links of all others.

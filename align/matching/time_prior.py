@@ -12,7 +12,7 @@ from align.datatypes import Floats, Note
 __all__ = ["decoding_order", "time_windows"]
 
 FLOOR = 8.0  # nats: however wrong a time is, it costs no more (gross errors happen)
-_INVERSION = 4.0 * np.sqrt(2.0)
+_INVERSION = 4.0  # standard deviations of a difference of two times that imprecision explains
 
 
 def time_windows(notes: Sequence[Note], evidence: Evidence) -> Floats:
@@ -21,6 +21,10 @@ def time_windows(notes: Sequence[Note], evidence: Evidence) -> Floats:
     The prior is on the middle of the span. An exact time is shifted by the lag that the model learned, with
     the deviation that it learned; an interval is flat between its ends and falls off outside with half its
     half width (at least one frame). Untimed: deviation 0, which means no prior.
+
+    Args:
+        notes: any number.
+        evidence: the frame grid, and how exact times lie.
     """
     out = np.zeros((len(notes), 4))
     for i, note in enumerate(notes):
@@ -40,17 +44,27 @@ def decoding_order(notes: Sequence[Note], evidence: Evidence) -> list[int]:
 
     Written times may be imprecise, so small inversions mean nothing. When a note's time precedes an earlier
     note's by more than imprecise times explain (4 standard deviations of a difference, beyond both intervals),
-    the notes are taken in the order of their times; an untimed note stays behind the one it follows.
+    the notes are taken in the order of their times; an untimed note stays behind the one it follows. Notes of
+    equal times stay as written.
+
+    Args:
+        notes: in the order written.
+        evidence: how imprecise exact times are.
+
+    Returns:
+        Indices of all notes, each once.
     """
-    latest = -np.inf
+    highest = {False: -np.inf, True: -np.inf}  # of the times so far: intervals, exact times
     inverted = False
     sortable: list[tuple[float, int]] = []
     last_time = -np.inf
     for i, note in enumerate(notes):
         if note.time is not None:
-            slack = _INVERSION * evidence.lag_sd if note.time.is_exact else 0.0
-            inverted |= note.time.latest < latest - slack
-            latest = max(latest, note.time.earliest)
+            exact = note.time.is_exact
+            for other, earliest in highest.items():
+                slack = _INVERSION * evidence.lag_sd * np.sqrt(exact + other)
+                inverted |= bool(note.time.latest < earliest - slack)
+            highest[exact] = max(highest[exact], note.time.earliest)
             last_time = note.time.likely
         sortable.append((last_time, i))
     return [i for _, i in sorted(sortable)] if inverted else list(range(len(notes)))

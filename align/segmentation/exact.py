@@ -50,8 +50,9 @@ def prepared_runs(stream: Stream, scale: Floats, min_size: int) -> list[Run]:
     """
     runs = []
     for first, end in zip(stream.run_index, stream.run_ends, strict=True):
-        values = filled(stream.values[first:end])
+        values = stream.values[first:end]
         _check_range(stream, int(first), values, scale)
+        values = filled(values)
         sums = None
         if end - first >= 2 * min_size:
             from align.kernels.lazy_bounds import BACK, front_for
@@ -82,8 +83,7 @@ def filled(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any
         return values
     out = values.copy()
     for c in np.flatnonzero(np.isnan(values.min(axis=0))):
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused afterwards
-            out[:, c] = _filled_channel(values[:, c])
+        out[:, c] = _filled_channel(values[:, c])
     return out
 
 
@@ -112,10 +112,10 @@ def _filled_channel(values: npt.NDArray[np.floating[Any]]) -> Floats:
 
 def _check_range(stream: Stream, first: int, values: npt.NDArray[np.floating[Any]], scale: Floats) -> None:
     most = _LARGEST / stream.n_samples / max(1.0, float(scale.max()))
-    if max(-float(values.min()), float(values.max())) <= most:
+    if -float(values.min()) <= most and float(values.max()) <= most:  # false where a cell is missing
         return
     for c, name in enumerate(stream.channels):
-        largest = float(np.abs(values[:, c]).max())
+        largest = float(np.fmax.reduce(np.abs(values[:, c])))
         if np.isinf(largest):
             sample = first + int(np.argmax(np.isinf(values[:, c])))
             raise InputError(
