@@ -70,7 +70,8 @@ class AlignError(Exception):
 
     def __str__(self) -> str:
         place = ", ".join(self._place(k, v) for k, v in self.where.items())
-        parts = [self.code, f"{place}:" if place else "", _sentence(self.message), _sentence(self.hint)]
+        hint = self.hint[:1].upper() + self.hint[1:]  # it stands as a sentence of its own
+        parts = [self.code, f"{place}:" if place else "", _sentence(self.message), _sentence(hint)]
         return escape_controls(" ".join(p for p in parts if p))
 
     @staticmethod

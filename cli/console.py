@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from align.errors import escape_controls
 
-__all__ = ["SCHEMA", "emit", "print_table", "progress", "say", "staged_progress"]
+if TYPE_CHECKING:
+    from align.datatypes import Finding
+
+__all__ = ["SCHEMA", "emit", "print_table", "progress", "say", "say_findings", "staged_progress"]
 
 SCHEMA = "align/1"
 
@@ -27,6 +30,17 @@ def say(line: str) -> None:
         line: what to say.
     """
     print(escape_controls(line), file=sys.stderr, flush=True)
+
+
+def say_findings(findings: Iterable[Finding]) -> None:
+    """Print what was noticed or repaired while reading, one status line each, with how often.
+
+    Args:
+        findings: of a session and its streams.
+    """
+    for found in findings:
+        times = f" ({found.count:,})" if found.count > 1 else ""
+        say(f"{found.code} {found.message}{times}")
 
 
 @contextmanager

@@ -70,7 +70,8 @@ def command(
 
 
 def _show(result: dict[str, Any]) -> None:
-    say(f"{result['n_notes']} notes of {result['n_sessions']} sessions, method {result['method']}")
+    sessions = f"{result['n_sessions']} session" + "s" * (result["n_sessions"] > 1)
+    say(f"{result['n_notes']} notes of {sessions}, method {result['method']}")
     print_table(["measure", "value"], [[words, result[key]] for key, words in _SHOWN])
     print()
     print_table(["label", "mean IoU"], [[label, value] for label, value in result["per_label"].items()])

@@ -99,6 +99,9 @@ def settings_options(*names: str) -> Callable[[Callable[..., Any]], Callable[...
         for name in reversed(names):
             with_settings = _OF_SETTING[name](with_settings)
         help_ = "A TOML file of settings; see align config show."
-        return _option("--config", "config_file", metavar="FILE", help=help_)(with_settings)
+        complete: Callable[..., Any] = _option("--config", "config_file", metavar="FILE", help=help_)(
+            with_settings
+        )
+        return complete
 
     return decorate

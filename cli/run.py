@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from align.readers.policy import Policy
-from cli.console import say
+from cli.console import say, say_findings
 from cli.options import policy_options, settings_options
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def command(
     report.html, a page to look at.
     """
     from pipelines.report import headline
-    from pipelines.run import run_session, write_run
+    from pipelines.run import findings_of, run_session, write_run
     from pipelines.store import check_output
 
     check_output(out, force=force)
@@ -58,14 +58,19 @@ def command(
         trained = load_coordination(model)
         inputs["model"] = tuple(sorted(p for p in model.iterdir() if p.is_file()))
     result = run_session(session, settings, trained)
-    asked = ("align", "run", *map(str, sensors), "-o", str(out))
-    write_run(result, out, settings, command=asked, inputs=inputs, force=force)
-    for finding in (*session.findings, *(f for s in session.streams for f in s.findings)):
-        say(f"{finding.code} {finding.message}")
+    write_run(result, out, settings, command=_asked(sensors, notes, out, model), inputs=inputs, force=force)
+    say_findings(findings_of(session))
     say(headline(result.alignment))
     click.echo(str(out / "alignment.jsonl"))
     click.echo(str(out / "report.html"))
     return 0
+
+
+def _asked(sensors: tuple[Path, ...], notes: Path | None, out: Path, model: Path | None) -> tuple[str, ...]:
+    """The command again, for the record; settings and repairs are recorded with their own names."""
+    options = {"--notes": notes, "-o": out, "--model": model}
+    given = [word for name, path in options.items() if path is not None for word in (name, str(path))]
+    return ("align", "run", *map(str, sensors), *given)
 
 
 def _read(
@@ -74,15 +79,14 @@ def _read(
     """The session, and its files by role."""
     from align.errors import ParameterError
     from align.readers import read_session, session_files, session_of
+    from pipelines.train import files_by_role
 
     if len(sensors) == 1 and sensors[0].is_dir():
         if notes is None or notes.parent == Path() or notes.resolve().parent == sensors[0].resolve():
             name = None if notes is None else notes.name
-            streams, found = session_files(sensors[0], name)
-            inputs = {"stream": tuple(map(Path, streams)), "notes": (Path(found),) if found else ()}
-            return read_session(sensors[0], notes_file=name, policy=policy), inputs
-        streams, _ = session_files(sensors[0], None)
-        files = tuple(map(Path, streams))
+            session = read_session(sensors[0], notes_file=name, policy=policy)
+            return session, files_by_role(*session_files(sensors[0], name))
+        files = tuple(session_files(sensors[0])[0])
     elif any(p.is_dir() for p in sensors):
         raise ParameterError(
             "SENSOR", "several paths with a folder among them", "one session folder, or files"
@@ -90,4 +94,4 @@ def _read(
     else:
         files = sensors
     session = session_of(files, notes, policy)
-    return session, {"stream": files, "notes": () if notes is None else (notes,)}
+    return session, files_by_role(files, notes)

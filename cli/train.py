@@ -40,19 +40,29 @@ def command(
 
     With --truth-file from true spans; without, from the notes alone: from their times, or only their order.
     """
+    from pipelines.run import findings_of
     from pipelines.store import check_output
-    from pipelines.train import MODEL_FILES, input_files, read_sessions, train_model, write_model
+    from pipelines.train import (
+        MODEL_FILES,
+        TrainingFacts,
+        input_files,
+        read_sessions,
+        train_model,
+        write_model,
+    )
 
     check_output(out, force=force, known=MODEL_FILES)
     read = read_sessions(sessions, notes_file=notes_file, truth_file=truth_file, policy=policy)
     inputs = input_files(sessions, notes_file, truth_file)
     with staged_progress() as tell:
         model, seconds = train_model(read, settings, tell)
-    asked = ("align", "train", *map(str, sessions), "-o", str(out))
-    write_model(model, out, settings, command=asked, inputs=inputs, seconds=seconds, force=force)
+    names = {"--notes-file": notes_file, "--truth-file": truth_file}
+    options = [word for name, value in names.items() if value is not None for word in (name, value)]
+    asked = ("align", "train", *map(str, sessions), "-o", str(out), *options)
+    found = [finding for session in read for finding in findings_of(session)]
+    write_model(model, out, settings, TrainingFacts(asked, inputs, found, seconds), force=force)
     source = "true spans" if truth_file else "notes"
-    say(
-        f"learned from {source} of {len(read)} sessions in {seconds:.1f} s; text encoder {model.encoder.name}"
-    )
+    count = f"{len(read)} session" + "s" * (len(read) > 1)
+    say(f"learned from {source} of {count} in {seconds:.1f} s; text encoder {model.encoder.name}")
     click.echo(str(out))
     return 0

@@ -9,21 +9,15 @@ from pathlib import Path
 
 from align.readers import Policy
 from pipelines.config import Settings
-from pipelines.evaluate import evaluate
-from pipelines.run import run_session, write_run
+from pipelines.evaluate import align_sessions, scores_of
+from pipelines.run import findings_of, run_session, write_run
 from pipelines.store import prepare_output
-from pipelines.train import input_files, read_sessions, train_model, write_model
+from pipelines.train import TrainingFacts, input_files, read_sessions, train_model, write_model
 
 __all__ = ["DemoResult", "run_demo", "sample_sessions"]
 
 TRAINED_ON = ("p1", "p2", "p3", "p4")
 ALIGNED = ("p5", "p6")
-_METHODS = {
-    "learned": ("contrastive", True),
-    "DTW on what was learned": ("dtw", True),
-    "no model: captions": ("captions", False),
-    "equal slices": ("equal-slices", False),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +55,10 @@ def run_demo(
     Raises:
         UnsafeError: E-EXISTS, ``out`` holds something and ``force`` is not given.
     """
-    prepare_output(out, force=force, known=("model", "sample_data", *ALIGNED))
+    prepare_output(out, force=force, known=())
+    settings = Settings(settings.config.with_values({"matching.method": "contrastive"}), settings.sources)
     samples = sample_sessions(out)
+    command = ("align", "demo")
     seconds = {}
     start = time.perf_counter()
     taught, asked = [samples / n for n in TRAINED_ON], [samples / n for n in ALIGNED]
@@ -70,23 +66,22 @@ def run_demo(
     questions = read_sessions(asked, notes_file=None, truth_file="truth.csv", policy=Policy())
     seconds["read"] = time.perf_counter() - start
     model, seconds["train"] = train_model(lessons, settings, tell)
-    files = input_files(taught, None, "truth.csv")
-    command = ("align", "demo")
-    write_model(
-        model, out / "model", settings, command=command, inputs=files, seconds=seconds["train"], force=force
-    )
+    found = [finding for session in lessons for finding in findings_of(session)]
+    facts = TrainingFacts(command, input_files(taught, None, "truth.csv"), found, seconds["train"])
+    write_model(model, out / "model", settings, facts, force=force)
     start = time.perf_counter()
+    results = [run_session(session, settings, model) for session in questions]
+    captions = align_sessions(questions, "captions", settings.config, None)
     scores = {
-        name: evaluate(questions, method, settings.config, model if with_model else None)
-        for name, (method, with_model) in _METHODS.items()
+        "learned": scores_of([(r.alignment, r.session.truth or ()) for r in results]),
+        "DTW on what was learned": scores_of([(r.baselines["dtw"], r.session.truth or ()) for r in results]),
+        "no model: captions": scores_of(captions),
+        "equal slices": scores_of([(r.baselines["equal-slices"], r.session.truth or ()) for r in results]),
     }
     seconds["align and score"] = time.perf_counter() - start
     start = time.perf_counter()
-    reports = []
-    for folder, session in zip(asked, questions, strict=True):
-        result = run_session(session, settings, model)
-        inputs = {"stream": tuple(input_files([folder], None, None))}
+    for folder, result in zip(asked, results, strict=True):
+        inputs = input_files([folder], None, "truth.csv")
         write_run(result, out / folder.name, settings, command=command, inputs=inputs, force=force)
-        reports.append(out / folder.name / "report.html")
     seconds["reports"] = time.perf_counter() - start
-    return DemoResult(scores, seconds, tuple(reports))
+    return DemoResult(scores, seconds, tuple(out / name / "report.html" for name in ALIGNED))

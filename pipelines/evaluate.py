@@ -16,7 +16,7 @@ from pipelines.run import align_by
 if TYPE_CHECKING:
     from align.coordination import Coordination
 
-__all__ = ["SCHEMA", "align_sessions", "evaluate"]
+__all__ = ["SCHEMA", "align_sessions", "evaluate", "scores_of"]
 
 SCHEMA = "align.eval/1"
 
@@ -40,20 +40,25 @@ def align_sessions(
     Raises:
         InputError: E-TRUTH-ROWS, a truth with another number of rows than its session has notes.
     """
+    for session in sessions:
+        _check_rows(session)
     pairs = []
     for session in sessions:
-        truth = session.truth or ()
-        if len(truth) != len(session.notes):
-            raise InputError(
-                "E-TRUTH-ROWS",
-                f"session {session.name!r} has {len(session.notes)} notes and {len(truth)} rows of truth",
-                hint="truth needs one row per note, in the order of the notes",
-            )
         blind = dataclasses.replace(session, truth=None)
-        pairs.append((align_by(method, blind, config, model), truth))
+        pairs.append((align_by(method, blind, config, model), session.truth or ()))
         if done is not None:
             done(1)
     return pairs
+
+
+def _check_rows(session: Session) -> None:
+    rows = len(session.truth or ())
+    if rows != len(session.notes):
+        raise InputError(
+            "E-TRUTH-ROWS",
+            f"session {session.name!r} has {len(session.notes)} notes and {rows} rows of truth",
+            hint="truth needs one row per note, in the order of the notes",
+        )
 
 
 def evaluate(
@@ -68,6 +73,14 @@ def evaluate(
     Args:
         sessions, method, config, model, done: as in ``align_sessions``.
     """
-    pairs = align_sessions(sessions, method, config, model, done)
-    used = pairs[0][0].method if pairs else method
-    return {"schema": SCHEMA, "method": used, **pool(pairs).as_dict()}
+    return scores_of(align_sessions(sessions, method, config, model, done))
+
+
+def scores_of(pairs: Sequence[tuple[Alignment, tuple[Span, ...]]]) -> dict[str, object]:
+    """The same of alignments that are there already, each with its truth.
+
+    Raises:
+        ParameterError: no pair, or a truth with another number of rows than its alignment has notes.
+    """
+    scores = pool(pairs).as_dict()
+    return {"schema": SCHEMA, "method": pairs[0][0].method, **scores}

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from align.answers import Alignment, Codebook, TokenSequence
-from align.datatypes import Segmentation, Session, Stream
+from align.datatypes import Finding, Segmentation, Session, Stream
 from align.errors import ParameterError
-from pipelines.config import RunConfig, Settings
+from pipelines.config import RunConfig, SegmentationConfig, Settings
 from pipelines.record import RunFacts, run_record
 from pipelines.report import ReportData, render_report
 from pipelines.store import atomic_write, check_output, prepare_output
@@ -21,9 +21,20 @@ from pipelines.store import atomic_write, check_output, prepare_output
 if TYPE_CHECKING:
     from align.coordination import Coordination
 
-__all__ = ["METHODS", "RunResult", "align_by", "run_session", "segment_and_tokenize", "write_run"]
+__all__ = [
+    "BASELINES",
+    "METHODS",
+    "RunResult",
+    "align_by",
+    "findings_of",
+    "run_session",
+    "segment_and_tokenize",
+    "write_run",
+]
 
 METHODS = ("auto", "contrastive", "captions", "dtw", "equal-slices")
+BASELINES = ("dtw", "equal-slices")
+_WITHOUT_MODEL = ("captions", "equal-slices")
 _SEGMENTS_PER_CODE = 3
 
 
@@ -79,13 +90,12 @@ def segment_and_tokenize(
     most ``tokens.n_codes`` codes and about one for three segments.
     """
     from align.features import natural_hop
-    from align.segmentation import segment_session
     from align.tokens import fit_codebook, tokenize
 
     hop = config.features.hop
     if hop == "auto":
         hop = natural_hop(session.end - session.start, len(session.notes))
-    cuts = segment_session(session, hop)
+    cuts = _cut(session, hop, config.segmentation)
     tokens, codebooks = [], []
     for stream, cut in zip(session.streams, cuts, strict=True):
         seen = _described(stream, hop)
@@ -94,6 +104,22 @@ def segment_and_tokenize(
         codebooks.append(codebook)
         tokens.append(tokenize(seen, cut, codebook))
     return cuts, tuple(tokens), tuple(codebooks)
+
+
+def _cut(session: Session, hop: float, how: SegmentationConfig) -> tuple[Segmentation, ...]:
+    """Every stream cut as the settings say; where they say nothing, about three segments a note."""
+    from align.segmentation import METHODS, segment_frames, segment_session
+
+    if how.method not in ("auto", *METHODS):
+        raise ParameterError("segmentation.method", how.method, ", ".join(["auto", *METHODS]))
+    if (how.penalty, how.per_hour, how.min_duration) == ("auto", "auto", "auto"):
+        return segment_session(session, hop)
+    wanted = None if how.per_hour == "auto" else how.per_hour
+    shortest = None if how.min_duration == "auto" else how.min_duration
+    return tuple(
+        segment_frames(stream, hop, penalty=how.penalty, min_duration=shortest, per_hour=wanted)
+        for stream in session.streams
+    )
 
 
 def _described(stream: Stream, hop: float) -> Stream:
@@ -111,6 +137,9 @@ def run_session(session: Session, settings: Settings, model: Coordination | None
         model: a trained model, or None: captions in words are compared with the notes.
     """
     config = settings.config
+    method = config.matching.method
+    used = None if method in _WITHOUT_MODEL else model
+    blind = dataclasses.replace(session, truth=None)  # no method can see it; the report shows it
     timings: dict[str, float] = {}
 
     def timed(stage: str, since: float) -> float:
@@ -119,19 +148,19 @@ def run_session(session: Session, settings: Settings, model: Coordination | None
         return now
 
     clock = time.perf_counter()
-    cuts, tokens, codebooks = segment_and_tokenize(session, config)
-    clock = timed("segments", clock)
-    alignment = align_by(config.matching.method, session, config, model)
+    alignment = align_by(method, blind, config, used)  # first: a model that does not fit is said at once
     clock = timed("alignment", clock)
+    cuts, tokens, codebooks = segment_and_tokenize(blind, config)
+    clock = timed("segments", clock)
     baselines = {}
-    for name in ("dtw", "equal-slices"):
-        if name != config.matching.method and any(not n.is_empty for n in session.notes):
-            baselines[name] = align_by(name, session, config, model)
+    for name in BASELINES:
+        if name != method and any(not n.is_empty for n in session.notes):
+            baselines[name] = align_by(name, blind, config, used)
     timed("baselines", clock)
     facts = {
         "method": alignment.method,
-        "model": "none: segments were described in words" if model is None else model.hash[:12],
-        "text encoder": _encoder_name(config, model),
+        "model": "none: segments were described in words" if used is None else used.hash[:12],
+        "text encoder": _encoder_name(config, used),
         "order": config.matching.order,
         "seed": str(config.training.seed),
     }
@@ -142,6 +171,16 @@ def _encoder_name(config: RunConfig, model: Coordination | None) -> str:
     from align.text import text_encoder
 
     return text_encoder(config.text.encoder).name if model is None else model.encoder.name
+
+
+def findings_of(session: Session) -> tuple[Finding, ...]:
+    """Everything that was noticed or repaired while a session was read; of a stream with the stream's name."""
+    of_streams = [
+        dataclasses.replace(found, message=f"{stream.name}: {found.message}")
+        for stream in session.streams
+        for found in stream.findings
+    ]
+    return (*session.findings, *of_streams)
 
 
 def write_run(
@@ -183,8 +222,7 @@ def write_run(
         config=settings.as_dict(),
         timings=result.timings,
     )
-    findings = [*session.findings, *(f for s in session.streams for f in s.findings)]
-    record = run_record(facts, inputs=inputs, findings=findings)
+    record = run_record(facts, inputs=inputs, findings=findings_of(session))
     record["text_encoder"] = result.facts["text encoder"]
     record["model"] = result.facts["model"]
     truth = session.truth

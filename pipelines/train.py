@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from align.datatypes import Session
+from align.datatypes import Finding, Session
 from align.errors import InputError
 from align.readers import Policy, read_session, session_files, session_folders
 from pipelines.config import RunConfig, Settings
@@ -19,10 +20,36 @@ from pipelines.store import atomic_write, check_output, prepare_output
 if TYPE_CHECKING:
     from align.coordination import Coordination, TrainingPlan
 
-__all__ = ["MODEL_FILES", "plan_of", "read_sessions", "train_model", "write_model"]
+__all__ = [
+    "MODEL_FILES",
+    "TrainingFacts",
+    "files_by_role",
+    "input_files",
+    "plan_of",
+    "read_sessions",
+    "train_model",
+    "write_model",
+]
 
 MODEL_FILES = ("model.safetensors", "model.json", "train.json")
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """What the record of a training says beside the settings.
+
+    Attributes:
+        command: the command and its arguments.
+        inputs: role ("stream", "notes", "truth") -> files read.
+        findings: what was noticed and repaired while reading.
+        seconds: that training took.
+    """
+
+    command: tuple[str, ...]
+    inputs: Mapping[str, Sequence[Path]]
+    findings: Sequence[Finding]
+    seconds: float
 
 
 def read_sessions(
@@ -32,8 +59,7 @@ def read_sessions(
 
     Args:
         paths: session folders, or parents of session folders.
-        notes_file: name of the notes in each folder, or None for ``notes.*``; with truth and no notes file
-            named, a folder may lack notes or hold several.
+        notes_file: name of the notes in each folder, or None for ``notes.*`` (a folder may have none).
         truth_file: name of the true spans in each folder, or None.
         policy: opt-in repairs.
 
@@ -85,14 +111,7 @@ def train_model(
 
 
 def write_model(
-    model: Coordination,
-    out: Path,
-    settings: Settings,
-    *,
-    command: tuple[str, ...],
-    inputs: Sequence[Path],
-    seconds: float,
-    force: bool = False,
+    model: Coordination, out: Path, settings: Settings, facts: TrainingFacts, *, force: bool = False
 ) -> list[str]:
     """Write a model folder: tensors, what they mean, and how they were made; no note text in any of them.
 
@@ -103,15 +122,15 @@ def write_model(
     from align.coordination.device import choose_device, describe_device
 
     check_output(out, force=force, known=MODEL_FILES)
-    facts = RunFacts(
-        command=command,
+    about = RunFacts(
+        command=facts.command,
         method="contrastive",
         seed=settings.config.training.seed,
         device=describe_device(choose_device(settings.config.training.device)),
         config=settings.as_dict(),
-        timings={"training": round(seconds, 3)},
+        timings={"training": facts.seconds},
     )
-    record = run_record(facts, inputs={"session": inputs})
+    record = run_record(about, inputs=facts.inputs, findings=facts.findings)
     files = {
         **bundle_files(model),
         "train.json": (json.dumps(record, indent=1, sort_keys=True) + "\n").encode(),
@@ -122,12 +141,38 @@ def write_model(
     return list(files)
 
 
-def input_files(paths: Sequence[Path], notes_file: str | None, truth_file: str | None) -> list[Path]:
-    """Every file that ``read_sessions`` opens, for the record."""
-    found: list[Path] = []
+def input_files(
+    paths: Sequence[Path], notes_file: str | None, truth_file: str | None
+) -> dict[str, tuple[Path, ...]]:
+    """Every file that ``read_sessions`` opens, by role: "stream", "notes" and, when it is named, "truth"."""
+    found: dict[str, list[Path]] = {"stream": [], "notes": [], "truth": []}
     for folder in session_folders(paths):
         streams, notes = session_files(folder, notes_file)
-        found += [*map(Path, streams), *([Path(notes)] if notes else [])]
-        if truth_file is not None and folder.is_dir():
-            found.append(folder / truth_file)
-    return found
+        roles = files_by_role(streams, notes)
+        found["stream"] += roles["stream"]
+        found["notes"] += roles["notes"]
+        if truth_file is not None:
+            found["truth"].append(truth_path(folder, truth_file))
+    return {role: tuple(files) for role, files in found.items()}
+
+
+def files_by_role(streams: Sequence[Path], notes: Path | None) -> dict[str, tuple[Path, ...]]:
+    """Stream files with the signal files of WFDB headers, and notes: without a file, a record's own ``.atr``."""
+    files: list[Path] = []
+    own: list[Path] = []
+    for path in streams:
+        files.append(path)
+        if path.suffix.lower() == ".hea":
+            from align.readers.wfdb import companions
+
+            beside = [path.parent / name for name in sorted(companions(path) - {path.name})]
+            files += [f for f in beside if f.suffix != ".atr" and f.is_file()]
+            own += [f for f in beside if f.suffix == ".atr" and f.stem == path.stem]
+    return {"stream": tuple(files), "notes": tuple(own) if notes is None else (notes,)}
+
+
+def truth_path(session: Path, name: str) -> Path:
+    """The file of true spans of a session folder, or of a WFDB record beside its header."""
+    if session.is_dir():
+        return session / name
+    return session.with_name(session.stem + name if name.startswith(".") else name)

@@ -55,3 +55,15 @@ def align_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[s
         return subprocess.run([*command, *map(str, arguments)], env=environment, check=False, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of four passes over two sample sessions: enough to run with, not enough to be right."""
+    from cli.main import main
+
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    sessions = [str(ROOT / "sample_data" / name) for name in ("p1", "p2")]
+    settings = ["--epochs", "4", "--encoder", "hashed", "--device", "cpu"]
+    assert main(["train", *sessions, "-o", str(folder), "--truth-file", "truth.csv", *settings]) == 0
+    return folder

@@ -69,7 +69,7 @@ ERRORS = [
     (
         UnsafeError("E-EXISTS", "would overwrite", file="out", hint="give --force"),
         7,
-        "E-EXISTS out: would overwrite. give --force.",
+        "E-EXISTS out: would overwrite. Give --force.",
     ),
     (MemoryError(SECRET), 5, "E-MEMORY"),
     (OSError(errno.ENOSPC, SECRET, "/out/a.jsonl"), 5, "E-IO /out/a.jsonl: No space left on device"),

@@ -58,7 +58,7 @@ def test_the_place_is_printed_in_a_fixed_order() -> None:
 
 
 def test_the_hint_follows_as_a_sentence() -> None:
-    assert str(AlignError("E-X", "found it.", hint="do this")) == "E-X found it. do this."
+    assert str(AlignError("E-X", "found it.", hint="do this")) == "E-X found it. Do this."
     assert str(AlignError("E-X", "which one?", hint="")) == "E-X which one?"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from align.coordination.encoders import Coordinator, StreamEncoder, TextProjecti
 from align.coordination.layout import Layout, model_inputs, session_table
 from align.coordination.plan import TrainingPlan
 from align.datatypes import Session
-from align.errors import InputError, UnsafeError
+from align.errors import InputError, ParameterError, UnsafeError
 from align.features.frames import FrameTable
 from align.text.choose import text_encoder
 from align.text.protocol import TextEncoder
@@ -28,7 +29,15 @@ __all__ = ["FORMAT", "Coordination", "bundle_files", "load_coordination"]
 
 FORMAT = "align-coordination/1"
 _WEIGHTS, _ABOUT = "model.safetensors", "model.json"
-_LARGEST_ABOUT = 16_000_000  # bytes
+_LARGEST_ABOUT, _LARGEST_WEIGHTS = 16_000_000, 4_000_000_000  # bytes
+_NUMBERS = {  # in the JSON, and what each must be greater than
+    "hop": 0.0,
+    "sharpness": 0.0,
+    "lag": -math.inf,
+    "lag_sd": 0.0,
+    "duration_mean": -math.inf,
+    "duration_sd": 0.0,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +45,8 @@ class Coordination:
     """A trained pair of encoders with all that it takes to align a session.
 
     ``sharpness``: how much a frame's log odds count (neighbouring frames are not independent); ``lag`` and
-    ``lag_sd`` seconds: where exactly timed notes lay against the middle of their spans.
+    ``lag_sd``: mean and deviation, over exactly timed notes, of the middle of the span minus the time written,
+    in seconds.
     """
 
     layout: Layout
@@ -50,24 +60,47 @@ class Coordination:
 
     @classmethod
     def empty(cls, layout: Layout, plan: TrainingPlan, encoder: TextEncoder) -> Coordination:
-        """Without a network yet; durations unknown."""
+        """Without a network yet; durations unknown.
+
+        Args:
+            layout, plan, encoder: as the fields of the same names.
+        """
         none = DurationModel(0.0, np.zeros(encoder.dimension, np.float32), 1.0)
         return cls(layout, plan, encoder, none)
 
     def with_times(self, lag: float, lag_sd: float) -> Coordination:
-        """A copy that knows how note times lie."""
+        """A copy that knows how note times lie.
+
+        Args:
+            lag: seconds from the time written to the middle of the span.
+            lag_sd: standard deviation of that, > 0.
+        """
         return dataclasses.replace(self, lag=lag, lag_sd=lag_sd)
 
     def with_durations(self, durations: DurationModel) -> Coordination:
-        """A copy that knows how long things last."""
+        """A copy that knows how long things last.
+
+        Args:
+            durations: as fitted.
+        """
         return dataclasses.replace(self, durations=durations)
 
     def with_network(self, network: Coordinator, sharpness: float) -> Coordination:
-        """A copy with trained encoders."""
+        """A copy with trained encoders.
+
+        Args:
+            network: on the CPU, in evaluation mode.
+            sharpness: how much a frame's log odds count, > 0.
+        """
         return dataclasses.replace(self, network=network, sharpness=sharpness)
 
     def evidence(self, session: Session) -> Evidence:
-        """How well each frame of a session fits each of its notes; one column per note, empty ones zero.
+        """How well each frame of a session fits each of its notes; one column per note.
+
+        A note in which the text encoder finds nothing (an empty one) has log odds 0.
+
+        Args:
+            session: with at least one stream that the model knows.
 
         Raises:
             InputError: E-MODEL-STREAMS, E-MODEL-CHANNELS.
@@ -77,15 +110,21 @@ class Coordination:
         return self.evidence_of(table, model_inputs(table, self.layout), self.encoder.encode(texts))
 
     def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
-        """The same from a frame table, its input columns and the notes' text vectors."""
-        if self.network is None:
-            log_odds = np.zeros((table.n_frames, len(vectors)), np.float32)
-            similarity = log_odds
-        else:
+        """The same from what ``evidence`` computes first.
+
+        Args:
+            table: the session's frames.
+            inputs: (n_frames, n_features) f4, from ``model_inputs``.
+            vectors: (n_notes, text dimension) f4, one row per note; zeros where there is nothing to go by.
+        """
+        similarity = np.zeros((table.n_frames, len(vectors)), np.float32)
+        log_odds = similarity
+        if self.network is not None:
             with torch.inference_mode():
                 embedded, nothing = self.network.stream(torch.from_numpy(inputs)[None])
                 similarity = (embedded[0] @ self.network.text(torch.from_numpy(vectors)).T).numpy()
                 log_odds = float(self.network.scale) * similarity - nothing[0].numpy()[:, None]
+            log_odds[:, ~vectors.any(axis=1)] = 0.0
         return Evidence(
             log_odds=self.sharpness * log_odds,
             hop=table.hop,
@@ -107,7 +146,16 @@ class Coordination:
 
 
 def bundle_files(model: Coordination) -> dict[str, bytes]:
-    """File name -> bytes of a saved model; the JSON holds the SHA-256 of the tensors. No note text is in it."""
+    """File name -> bytes of a saved model. No note text is in them.
+
+    The JSON holds the SHA-256 of the tensors' file and a seal, the SHA-256 of its own other content.
+
+    Args:
+        model: trained.
+
+    Raises:
+        InputError: E-MODEL-EMPTY, it has no network; E-MODEL-NONFINITE, a tensor or number that is not finite.
+    """
     from safetensors.torch import save
 
     if model.network is None:
@@ -116,11 +164,9 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
     tensors["layout.shift"] = torch.from_numpy(model.layout.shift.copy())
     tensors["layout.scale"] = torch.from_numpy(model.layout.scale.copy())
     tensors["durations.weights"] = torch.from_numpy(model.durations.weights.copy())
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise InputError("E-MODEL-NONFINITE", f"tensor {name!r} holds NaN or infinite values")
+    _check_tensors(tensors)
     weights = save(tensors)
-    about = {
+    about: dict[str, object] = {
         "format": FORMAT,
         "sha256": hashlib.sha256(weights).hexdigest(),
         "encoder": model.encoder.name,
@@ -135,7 +181,31 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "duration_mean": model.durations.mean,
         "duration_sd": model.durations.sd,
     }
+    _check_numbers(about)
+    about["seal"] = _seal(about)
     return {_WEIGHTS: weights, _ABOUT: (json.dumps(about, indent=1, sort_keys=True) + "\n").encode()}
+
+
+def _seal(about: Mapping[str, Any]) -> str:
+    """SHA-256 of everything in the JSON but the seal."""
+    rest = {key: value for key, value in about.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _check_tensors(tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype != torch.float32 or not bool(torch.isfinite(tensor).all()):
+            raise InputError(
+                "E-MODEL-NONFINITE", f"tensor {name!r} holds NaN, infinite or other than float32 values"
+            )
+
+
+def _check_numbers(about: Mapping[str, Any]) -> None:
+    for name, above in _NUMBERS.items():
+        if not above < float(about[name]) < math.inf:
+            raise InputError(
+                "E-MODEL-NONFINITE", f"{name} is {about[name]!r}; allowed: a finite number > {above:g}"
+            )
 
 
 def load_coordination(folder: str | Path) -> Coordination:
@@ -146,7 +216,8 @@ def load_coordination(folder: str | Path) -> Coordination:
 
     Raises:
         UnsafeError: E-UNSAFE-FORMAT, anything but such a folder.
-        InputError: E-NO-FILE, E-CHECKSUM, E-MODEL-VERSION, E-MODEL-NONFINITE, E-JSON.
+        InputError: E-NO-FILE; E-LIMIT, a file larger than any model; E-JSON; E-CHECKSUM, not the bytes that were
+            saved; E-MODEL-VERSION, another format or text encoder; E-MODEL-NONFINITE; E-MODEL-BROKEN.
     """
     folder = Path(folder)
     if folder.is_file():
@@ -164,68 +235,86 @@ def load_coordination(folder: str | Path) -> Coordination:
                 hint="run align train",
             )
     about = _read_about(folder / _ABOUT)
-    weights = (folder / _WEIGHTS).read_bytes()
-    if hashlib.sha256(weights).hexdigest() != about["sha256"]:
+    weights = _read_bytes(folder / _WEIGHTS, _LARGEST_WEIGHTS)
+    if hashlib.sha256(weights).hexdigest() != about.get("sha256"):
         raise InputError(
             "E-CHECKSUM", "the tensors are not those that the model was saved with", file=_WEIGHTS
         )
-    return _assemble(about, weights)
+    try:
+        return _assemble(about, weights)
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise InputError(
+            "E-MODEL-BROKEN", f"the model's parts do not fit together ({type(error).__name__})"
+        ) from error
+
+
+def _read_bytes(path: Path, most: int) -> bytes:
+    if path.stat().st_size > most:
+        raise InputError("E-LIMIT", f"more than {most} bytes", file=path.name)
+    return path.read_bytes()
 
 
 def _read_about(path: Path) -> Mapping[str, Any]:
-    if path.stat().st_size > _LARGEST_ABOUT:
-        raise InputError("E-LIMIT", f"more than {_LARGEST_ABOUT} bytes", file=path.name)
+    content = _read_bytes(path, _LARGEST_ABOUT)
     try:
-        about = json.loads(path.read_bytes())
+        about = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError("E-JSON", "not a JSON document", file=path.name) from error
     found = about.get("format") if isinstance(about, dict) else None
     if found != FORMAT:
-        raise InputError("E-MODEL-VERSION", f"the model has format {found!r}; this version reads {FORMAT!r}")
+        raise InputError(
+            "E-MODEL-VERSION", f"the model has format {str(found)[:60]!r}; this version reads {FORMAT!r}"
+        )
+    if about.get("seal") != _seal(about):
+        raise InputError("E-CHECKSUM", "the content is not what the model was saved with", file=path.name)
     return about
 
 
 def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
+    """The parts in their places; ValueError, RuntimeError and the like where they do not fit."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    _check_numbers(about)
     try:
         tensors = load(weights)
-        settings = dict(about["plan"])
-        plan = TrainingPlan(**{**settings, "dilations": tuple(settings["dilations"])})
-        layout = Layout(
-            float(about["hop"]),
-            tuple(about["streams"]),
-            tuple(tuple(c) for c in about["channels"]),
-            tensors.pop("layout.shift").numpy(),
-            tensors.pop("layout.scale").numpy(),
-        )
-        durations = DurationModel(
-            float(about["duration_mean"]),
-            tensors.pop("durations.weights").numpy(),
-            float(about["duration_sd"]),
-        )
-        stream = StreamEncoder(layout.n_features, plan.width, plan.dimension, plan.dilations, plan.dropout)
-        network = Coordinator(stream, TextProjection(int(about["text_dimension"]), plan.dimension))
-        network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            "E-MODEL-BROKEN", f"the model's parts do not fit together ({type(error).__name__})"
-        ) from error
-    for name, tensor in network.state_dict().items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise InputError("E-MODEL-NONFINITE", f"tensor {name!r} holds NaN or infinite values")
-    name = str(about["encoder"])
-    encoder = text_encoder(name.removesuffix("+concepts"))
-    if encoder.name != name or encoder.dimension != about["text_dimension"]:
-        raise InputError("E-MODEL-VERSION", f"the model was trained with the text encoder {name!r}")
-    return Coordination(
-        layout,
-        plan,
-        encoder,
-        durations,
-        network.eval(),
-        float(about["sharpness"]),
-        float(about["lag"]),
-        float(about["lag_sd"]),
+    except SafetensorError as error:
+        raise ValueError("not a safetensors file") from error
+    _check_tensors(tensors)
+    settings = dict(about["plan"])
+    plan = TrainingPlan(**{**settings, "dilations": tuple(settings["dilations"])})
+    layout = Layout(
+        float(about["hop"]),
+        tuple(about["streams"]),
+        tuple(tuple(c) for c in about["channels"]),
+        tensors.pop("layout.shift").numpy(),
+        tensors.pop("layout.scale").numpy(),
     )
+    encoder = _known_encoder(about)
+    durations = DurationModel(
+        float(about["duration_mean"]), tensors.pop("durations.weights").numpy(), float(about["duration_sd"])
+    )
+    if durations.weights.shape != (encoder.dimension,):
+        raise ValueError("durations.weights has another dimension than the texts")
+    with torch.device("meta"):  # shapes only: what a file asks for is never allocated, only what it holds
+        stream = StreamEncoder(layout.n_features, plan.width, plan.dimension, plan.dilations, plan.dropout)
+        network = Coordinator(stream, TextProjection(encoder.dimension, plan.dimension))
+    network.load_state_dict(tensors, assign=True)
+    times = float(about["lag"]), float(about["lag_sd"])
+    return Coordination(layout, plan, encoder, durations, network.eval(), float(about["sharpness"]), *times)
+
+
+def _known_encoder(about: Mapping[str, Any]) -> TextEncoder:
+    name, dimension = str(about["encoder"]), about["text_dimension"]
+    try:
+        encoder = text_encoder(name)
+    except ParameterError:
+        encoder = None
+    if encoder is None or encoder.name != name or encoder.dimension != dimension:
+        raise InputError(
+            "E-MODEL-VERSION",
+            f"the model was trained with the text encoder {name[:60]!r} of dimension {str(dimension)[:20]}, which"
+            " this version does not have",
+            hint="train again, or use the version that made the model",
+        )
+    return encoder

@@ -32,9 +32,6 @@ class Vocabulary:
     vectors: npt.NDArray[np.float32]
     same: npt.NDArray[np.bool_]
 
-    def index(self, text: str) -> int:
-        return self.texts.index(text)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
@@ -58,6 +55,9 @@ def usable_notes(session: Session) -> list[tuple[Note, Span | None]]:
     """Notes to learn from with their true spans where truth is known; empty notes are left out.
 
     With truth, the truth's texts are taken (a row without text lends its note's).
+
+    Args:
+        session: with notes, truth or both.
     """
     if session.truth is None:
         return [(n, None) for n in session.notes if not n.is_empty]
@@ -95,10 +95,11 @@ def make_vocabulary(
             f"{len(rows)} notes with {len(texts)} distinct texts; at least {least} distinct texts are needed",
             hint="give more sessions with notes, or run without a model",
         )
-    same = np.eye(len(texts), dtype=np.bool_)
-    for i, a in enumerate(texts):
-        for j, b in enumerate(texts):
-            same[i, j] |= bool(labels[a] & labels[b])
+    kinds = {label: k for k, label in enumerate(sorted(set().union(*labels.values())))}
+    carries = np.zeros((len(texts), len(kinds)), np.float32)
+    for i, text in enumerate(texts):
+        carries[i, [kinds[label] for label in labels[text]]] = 1.0
+    same = np.eye(len(texts), dtype=np.bool_) | (carries @ carries.T > 0)
     return Vocabulary(texts, encoder.encode(texts), same)
 
 
@@ -109,7 +110,15 @@ def span_example(
     vocabulary: Vocabulary,
     rows: Sequence[tuple[Note, Span | None]],
 ) -> Example:
-    """An example from one session's rows; frames in no true span are "nothing" when spans are known."""
+    """An example from one session's rows; frames in no true span are "nothing" when spans are known.
+
+    Args:
+        session: gives its name: sessions that share it up to the first "_" are of one group (a person).
+        table: its frames.
+        layout: of the model to train.
+        vocabulary: holds the text of every row.
+        rows: from ``usable_notes``.
+    """
     lookup = {text: i for i, text in enumerate(vocabulary.texts)}
     notes = np.asarray([lookup[note.text] for note, _ in rows], np.int64)
     spans = np.full((len(rows), 2), np.nan)

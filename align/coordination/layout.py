@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Session, Stream
-from align.errors import InputError
+from align.errors import InputError, ParameterError
 from align.features.frames import FrameTable, frame_table
 from align.features.scaling import robust_location_scale, robust_scaled
 
@@ -25,6 +25,9 @@ class Layout:
 
     ``streams`` names and ``channels`` their frame channels, in column order; ``shift`` and ``scale`` f4 per
     feature column; ``hop`` seconds per frame. A stream that a session lacks is fed as zeros and marked absent.
+
+    Raises:
+        ParameterError: parts that do not fit together, or a scale that is not > 0.
     """
 
     hop: float
@@ -32,6 +35,15 @@ class Layout:
     channels: tuple[tuple[str, ...], ...]
     shift: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if not self.streams or len(self.streams) != len(self.channels):
+            raise ParameterError("channels", len(self.channels), f"{len(self.streams)}: one tuple per stream")
+        n_columns = sum(len(c) for c in self.channels)
+        if not self.shift.shape == self.scale.shape == (n_columns,):
+            raise ParameterError("shift, scale", (self.shift.shape, self.scale.shape), f"({n_columns},)")
+        if not (np.isfinite(self.shift).all() and np.isfinite(self.scale).all() and (self.scale > 0).all()):
+            raise ParameterError("shift, scale", "NaN, infinite or scale <= 0", "finite numbers, scale > 0")
 
     @property
     def n_features(self) -> int:
@@ -41,6 +53,11 @@ class Layout:
 
 def session_table(session: Session, hop: float, layout: Layout | None = None) -> FrameTable:
     """A session's frames on one grid; with a layout, only the streams that it knows.
+
+    Args:
+        session: with streams.
+        hop: seconds per frame, > 0.
+        layout: of a model, or None for all streams.
 
     Raises:
         InputError: E-MODEL-STREAMS, the session has none of the model's streams; E-MODEL-CHANNELS, a stream
@@ -80,6 +97,9 @@ def _renamed(stream: Stream, name: str) -> Stream:
 def fit_layout(tables: Sequence[FrameTable]) -> Layout:
     """The union of the tables' streams, and the robust scale of each column over all of them.
 
+    Args:
+        tables: at least one, all of one hop.
+
     Raises:
         InputError: E-MODEL-CHANNELS, one stream name with different channels in two sessions.
     """
@@ -115,6 +135,10 @@ def model_inputs(table: FrameTable, layout: Layout) -> npt.NDArray[np.float32]:
 
     The session's own scale takes out how a device sits on this person; the training scale keeps absolute
     levels such as gravity. Missing cells are 0, which is the median on either scale.
+
+    Args:
+        table: a session's frames; every stream of it is in the layout.
+        layout: of the model.
     """
     absolute, relative, present = [], [], []
     column = 0

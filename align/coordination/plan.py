@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from align.errors import ParameterError
+
 __all__ = ["TrainingPlan"]
+
+_RANGES = {
+    "epochs": (1, 100_000),
+    "batch": (1, 100_000),
+    "learning_rate": (1e-12, 1.0),
+    "weight_decay": (0.0, 10.0),
+    "width": (1, 8192),
+    "dimension": (1, 8192),
+    "dropout": (0.0, 0.9),
+    "longest": (16, 10**7),
+    "rounds": (1, 100),
+    "seed": (0, 2**63 - 1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +39,9 @@ class TrainingPlan:
         encoder: text encoder, a name of ``align.text.text_encoder``.
         device: "auto", "cpu", "cuda" or "cuda:N".
         seed: of weights, order and dropout.
+
+    Raises:
+        ParameterError: a number out of its range.
     """
 
     epochs: int = 30
@@ -39,3 +58,12 @@ class TrainingPlan:
     encoder: str = "auto"
     device: str = "auto"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                raise ParameterError(name, getattr(self, name), f"{least:g} to {most:g}")
+        if self.hop is not None and not 0 < self.hop < math.inf:
+            raise ParameterError("hop", self.hop, "seconds > 0, or None")
+        if not 1 <= len(self.dilations) <= 64 or not all(1 <= d <= 4096 for d in self.dilations):
+            raise ParameterError("dilations", self.dilations, "1 to 64 whole numbers from 1 to 4096")

@@ -26,7 +26,8 @@ _CHUNK = 6000  # spectra computed at a time: one minute
 def mel_frames(stream: Stream, hop: float) -> Stream:
     """Frames of an audio stream: mean and standard deviation of 40 log-mel energies within each cell.
 
-    The spectra lie 10 ms apart; a cell shorter than that takes the nearest one. Channels are averaged.
+    The spectra lie 10 ms apart; a cell shorter than that takes the nearest one. Channels are averaged. A cell in
+    which every sample is missing is NaN.
 
     Args:
         stream: audio at any rate of at least 1 kHz.
@@ -40,15 +41,16 @@ def mel_frames(stream: Stream, hop: float) -> Stream:
     """
     step = clock.sample_count(_STEP, stream.rate)
     tables, run_index, run_start, n = [], [], [], 0
-    sound = stream.values.mean(axis=1, dtype=np.float64).astype(np.float32)
-    sound = np.where(np.isfinite(sound), sound, np.float32(0.0))
+    sound, missing = _one_channel(stream)
     for (begin, end), low, high in zip(stream.run_spans, stream.run_index, stream.run_ends, strict=True):
         k0, k1 = clock.frame_cells(begin, end, hop)
         if k1 == k0:
             continue
         mel = _log_mel(sound[low:high], stream.rate, step)
         edges = (np.arange(k0, k1 + 1) * hop - begin) * stream.rate / step
-        tables.append(_pool(mel, edges))
+        table = _pool(mel, edges)
+        table[_all_missing(missing[low:high], edges * step)] = np.nan
+        tables.append(table)
         run_index.append(n)
         run_start.append(k0 * hop)
         n += k1 - k0
@@ -59,7 +61,7 @@ def mel_frames(stream: Stream, hop: float) -> Stream:
             hint="use a smaller hop",
         )
     table = np.concatenate(tables)
-    top = table[:, -1].max()
+    top = np.fmax.reduce(table[:, -1])
     # decibels below the loudest frame, so that the recording level does not matter
     table[:, :_MELS] = np.maximum(table[:, :_MELS] - top, -_RANGE)
     table[:, -1] = np.maximum(table[:, -1] - top, -_RANGE)
@@ -75,6 +77,21 @@ def mel_frames(stream: Stream, hop: float) -> Stream:
         run_start=np.asarray(run_start),
         epoch=stream.epoch,
     )
+
+
+def _one_channel(stream: Stream) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The mean of the channels, silent where it is missing, and where that is."""
+    sound = stream.values.mean(axis=1, dtype=np.float64).astype(np.float32)
+    missing = ~np.isfinite(sound)
+    return np.where(missing, np.float32(0.0), sound), missing
+
+
+def _all_missing(missing: npt.NDArray[np.bool_], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """(n_cells,) no sample of the run lies within the cell; ``edges`` in samples."""
+    known = np.concatenate([[0], np.cumsum(~missing)])
+    first = np.clip(np.floor(edges[:-1]).astype(np.int64), 0, missing.size - 1)
+    last = np.clip(np.ceil(edges[1:]).astype(np.int64), first + 1, missing.size)
+    return known[last] == known[first]
 
 
 def _log_mel(sound: npt.NDArray[np.float32], rate: float, step: int) -> npt.NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,13 @@ def natural_hop(seconds: float, n_notes: float) -> float:
 
     The largest of 0.02, 0.04, 0.05, 0.1, 0.2, 0.25, 0.5, 1, 2, ... 60 s that does not exceed
     ``seconds / n_notes / 36``.
+
+    Args:
+        seconds: length of the recording, >= 0.
+        n_notes: how many notes it has; below 1 counts as 1.
+
+    >>> natural_hop(3600.0, 100)
+    1.0
     """
     target = seconds / max(1.0, n_notes) / _FRAMES_PER_NOTE
     return max((h for h in _NICE if h <= target * (1 + 1e-9)), default=_NICE[0])
@@ -46,15 +54,15 @@ def featurize(stream: Stream, *, hop: float | None = None, window: float | None 
 
     Raises:
         ParameterError: hop or window not > 0.
-        InputError: E-NO-FRAMES, the stream is shorter than half a frame.
+        InputError: E-NO-FRAMES, the stream is shorter than half a frame; E-RANGE, a value beyond 1e30.
     """
     if hop is None:
         hop = 0.1 if stream.modality == "audio" else max(0.25, 4.0 / stream.rate)
-    if not hop > 0:
+    if not 0 < hop < math.inf:
         raise ParameterError("hop", hop, "seconds > 0")
     if window is None:
         window = max(_WINDOW_HOPS * hop, _WINDOW_LEAST)
-    if not window > 0:
+    if not 0 < window < math.inf:
         raise ParameterError("window", window, "seconds > 0")
     return mel_frames(stream, hop) if stream.modality == "audio" else motion_frames(stream, hop, window)
 
@@ -83,7 +91,15 @@ class FrameTable:
 
 
 def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
-    """Featurize every stream at ``hop`` and lay the frames on one grid; nothing is filled or interpolated."""
+    """Featurize every stream at ``hop`` and lay the frames on one grid; nothing is filled or interpolated.
+
+    Args:
+        streams: at least one, on one clock.
+        hop: seconds per frame, > 0.
+
+    Raises:
+        ParameterError, InputError: as ``featurize``, and E-NO-FRAMES when there is no stream.
+    """
     frames = [featurize(s, hop=hop) for s in streams]
     first = min(clock.nearest_sample(f.start, 0.0, 1.0 / hop) for f in frames)
     last = max(clock.nearest_sample(f.end, 0.0, 1.0 / hop) for f in frames)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 __all__ = ["robust_location_scale", "robust_scaled"]
 
 _IQR_OF_NORMAL = 1.3489795
+_ROUNDING = 1e-9  # spread against the level below which a channel is flat but for rounding
 
 
 def robust_location_scale(
@@ -17,6 +18,9 @@ def robust_location_scale(
 
     The scale is the interquartile range over that of a standard normal; where it is 0 (more than half of the
     values equal) the standard deviation; where that is 0 too (a flat channel) 1. An all-NaN column: 0 and 1.
+
+    Args:
+        values: (n, n_channels), n >= 1.
     """
     values = np.asarray(values, dtype=np.float64)
     known = np.isfinite(values).any(axis=0)
@@ -25,7 +29,8 @@ def robust_location_scale(
     low, middle, high = np.nanquantile(safe, [0.25, 0.5, 0.75], axis=0)
     scale = (high - low) / _IQR_OF_NORMAL
     scale = np.where(scale > 0, scale, np.nanstd(safe, axis=0))
-    return middle, np.where(scale > 1e-12, scale, 1.0)
+    least = np.maximum(_ROUNDING * np.abs(middle), np.finfo(np.float32).tiny)
+    return middle, np.where(scale > least, scale, 1.0)
 
 
 def robust_scaled(

@@ -20,6 +20,8 @@ __all__ = ["BANDS", "motion_frames", "with_magnitudes"]
 
 #: Edges of the frequency bands in hertz: posture and breath, slow movement, gait, running, shaking, vibration.
 BANDS = (0.25, 0.6, 1.2, 2.0, 3.2, 5.0, 8.0, 14.0, 24.0)
+_LARGEST = 1e30
+_HALF_STEP = 2.0**-24  # relative rounding error of float32
 _PER_BAND = 3  # Fourier frequencies pooled in a band
 _STATISTICS = ("mean", "sd", "min", "max", "slope", "step")
 _AXIS = re.compile(r"(?:^|(?<=[^A-Za-z]))[xyzXYZ](?=$|[^A-Za-z])|(?<=[a-z])[XYZ]$|(?<=[A-Za-z])[xyz]$")
@@ -27,6 +29,9 @@ _AXIS = re.compile(r"(?:^|(?<=[^A-Za-z]))[xyzXYZ](?=$|[^A-Za-z])|(?<=[a-z])[XYZ]
 
 def with_magnitudes(stream: Stream) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
     """The stream's columns and, for each x/y/z triple of channels, their Euclidean norm behind them.
+
+    Args:
+        stream: any sensor stream.
 
     Returns:
         values (n_samples, n_channels + n_triples) float64 and their names; a triple named ``acc_x, acc_y,
@@ -52,8 +57,8 @@ def with_magnitudes(stream: Stream) -> tuple[npt.NDArray[np.float64], tuple[str,
 def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
     """Frames of a sensor stream: for every channel and every x/y/z magnitude, statistics and band energies.
 
-    Per channel: mean, standard deviation (log), minimum and maximum about the mean, slope per second, mean absolute step (log),
-    and the log energy in each band of ``BANDS`` that lies below the Nyquist frequency.
+    Per channel: mean, standard deviation (log), minimum and maximum about the mean, slope per second, mean
+    absolute step (log), and the log energy in each band of ``BANDS`` that lies below the Nyquist frequency.
 
     Args:
         stream: sensor stream at any rate.
@@ -64,10 +69,12 @@ def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
         Stream of frames at ``1 / hop`` hertz; its runs are the stream's runs that hold a cell's centre.
 
     Raises:
-        InputError: E-NO-FRAMES, no run is long enough to hold the centre of a frame.
+        InputError: E-NO-FRAMES, no run is long enough to hold the centre of a frame; E-RANGE, a value whose
+            square a frame cannot hold.
     """
     from align.kernels import frames as kernel
 
+    _check_range(stream)
     values, names = with_magnitudes(stream)
     first, last, run_index, run_start = _window_ranges(stream, hop, window)
     if first.size == 0:
@@ -83,7 +90,7 @@ def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
     power = kernel.band_powers(values, first, last, cosines, sines)
     columns, channels = _columns(statistics, power, stream.rate, (names, band_names))
     return Stream(
-        values=columns.astype(np.float32),
+        values=columns if _needs_double(statistics) else columns.astype(np.float32),
         rate=1.0 / hop,
         name=stream.name,
         modality=stream.modality,
@@ -92,6 +99,26 @@ def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
         run_start=run_start,
         epoch=stream.epoch,
     )
+
+
+def _check_range(stream: Stream) -> None:
+    """Squares of what passes fit float64, and its frames fit float32."""
+    top = np.fmax.reduce(np.abs(stream.values), axis=0)
+    for name, value in zip(stream.channels, top, strict=True):
+        if value > _LARGEST:
+            raise InputError(
+                "E-RANGE",
+                f"a value is infinite or beyond {_LARGEST:g} in magnitude in stream {stream.name!r}",
+                hint="scale the channel, or declare the value as missing",
+                channel=name,
+            )
+
+
+def _needs_double(statistics: npt.NDArray[np.float64]) -> bool:
+    """float32 would round the mean of a small signal on a large offset away; the other columns have no offset."""
+    known = np.isfinite(statistics[..., :2])
+    mean, sd = np.max(np.abs(statistics[..., :2]), axis=0, where=known, initial=0.0).T
+    return bool(((sd > 0) & (mean * _HALF_STEP > 1e-3 * sd)).any())
 
 
 def _columns(

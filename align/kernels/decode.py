@@ -43,9 +43,7 @@ def _time_prior(middle: float, prior: Array) -> float:
 
 
 @njit(cache=True)
-def best_path(
-    prefix: Array, durations: Array, priors: Array, skip: Array, earliest: Indices
-) -> Indices:
+def best_path(prefix: Array, durations: Array, priors: Array, skip: Array, earliest: Indices) -> Indices:
     """(n_notes, 2) the most probable stretches [a, b) in frames; (-1, -1) for a skipped note.
 
     Args:

@@ -23,8 +23,8 @@ def window_statistics(
 ) -> npt.NDArray[np.float64]:
     """(n_frames, n_channels, 6): mean, standard deviation, minimum, maximum, slope, mean absolute step.
 
-    The slope is the least-squares slope per sample; the step is between neighbouring samples. One sample
-    gives 0 for deviation, slope and step.
+    The slope is the least-squares slope per sample of the samples that are there; the step is between
+    neighbouring samples. One sample gives 0 for deviation, slope and step.
 
     Args:
         values: (n, c) float32 or float64, NaN = missing.
@@ -37,6 +37,7 @@ def window_statistics(
         for c in range(n_channels):
             count = 0
             total = 0.0
+            elapsed = 0
             low = 1e300
             high = -1e300
             moved = 0.0
@@ -49,6 +50,7 @@ def window_statistics(
                     continue
                 count += 1
                 total += x
+                elapsed += t - first[i]
                 low = min(low, x)
                 high = max(high, x)
                 if not np.isnan(previous):
@@ -58,8 +60,8 @@ def window_statistics(
             if count == 0:
                 continue
             mean = total / count
-            # second pass around the mean: exact on large offsets
-            middle = 0.5 * (first[i] + last[i] - 1)
+            # second pass around the means: exact on large offsets
+            middle = first[i] + elapsed / count
             variance = 0.0
             across = 0.0
             spread = 0.0

@@ -9,9 +9,9 @@ for sound, wherever it is not silent. Then
 
     log odds(s, n) = log sum over v of q(v | n) (w(s, v) + e) / (mean over the session of w(., v) + e)
 
-is positive where the session shows what the note says more than it usually does. Frames a fraction of a
-second apart are not independent witnesses: per frame the log odds count ``hop / look``, a look being 1 s or a
-tenth of a note's usual share of the recording, whichever is less.
+is positive where the session shows what the note says more than it usually does. Neighbouring frames are not
+independent witnesses: a frame counts ``hop / look``, at most 1, a look being an eighth of a note's usual share of
+the recording.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["caption_session", "evidence_from_captions"]
 SHARPNESS = 0.5  # T, in spreads of the cosines of unrelated wordings
 SURPRISE = 1.0  # spreads above their mean from which a note is taken to mean a phrase
 FLOOR = 0.05  # e: strength below which a phrase's absence says nothing
-INDEPENDENT_S = 1.0  # seconds that count as one look
+LOOKS = 8.0  # independent looks at a note's usual share of the recording
 SPREAD = {"momentary": 0.6, "short": 0.8, "long": 0.8}  # standard deviation of the log duration
 MOMENT_S, SHORT_SHARE = 3.0, 0.5
 
@@ -108,8 +108,8 @@ def _log_odds(held: npt.NDArray[np.float32], usual: npt.NDArray[np.floating], me
 
 
 def _look_s(made: Description, n_notes: int) -> float:
-    """Seconds that count as one independent look: a tenth of the usual share of a note, at most 1 s."""
-    return min(INDEPENDENT_S, 0.1 * _share(made, n_notes))
+    """Seconds that count as one independent look: an eighth of the usual share of a note."""
+    return _share(made, n_notes) / LOOKS
 
 
 def _share(made: Description, n_notes: int) -> float:

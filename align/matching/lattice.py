@@ -16,6 +16,7 @@ __all__ = ["Lattice", "build_lattice"]
 
 NEVER = -1e30
 _TAIL = 3.5  # standard deviations of the log duration that count
+_LARGEST = 700.0  # log of a number that float64 still holds
 P_NOTHING = 0.05  # prior probability that a note refers to nothing in the recording
 
 
@@ -32,8 +33,9 @@ class Lattice:
     def rows(self, which: Sequence[int]) -> Lattice:
         """The same for some notes, in the given order."""
         index = np.asarray(which, np.int64)
-        of_notes = (self.prefix, self.durations, self.priors, self.skip)
-        return Lattice(*(np.ascontiguousarray(a[index]) for a in of_notes), self.earliest)
+        return Lattice(
+            self.prefix[index], self.durations[index], self.priors[index], self.skip[index], self.earliest
+        )
 
     def arrays(self) -> tuple[Floats, Floats, Floats, Floats, npt.NDArray[np.int64]]:
         """Prefix sums, durations, priors, skip, earliest starts: the kernels' arguments in order."""
@@ -75,16 +77,15 @@ def _earliest_starts(observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 def _log_durations(evidence: Evidence, n_frames: int) -> Floats:
     """(n_notes, longest + 1) log probability of each duration in frames; NEVER beyond 3.5 deviations."""
     mean, sd = evidence.durations[:, :1], evidence.durations[:, 1:]
-    upper = float(np.exp((mean + _TAIL * sd).max(initial=0.0)) / evidence.hop)
+    upper = float(np.exp(min(_LARGEST, (mean + _TAIL * sd).max(initial=0.0))) / evidence.hop)
     longest = int(min(n_frames, max(2.0, upper + 1.0)))
     frames = np.arange(longest + 1, dtype=np.float64)
     frames[0] = 1.0
     z = (np.log(frames * evidence.hop)[None, :] - mean) / sd
     log = -0.5 * z * z - np.log(frames)[None, :]
     # the shortest allowed duration is at least one frame, even when the grid is coarse
-    allowed = (np.abs(z) <= _TAIL) | (
-        frames[None, :] == np.minimum(np.maximum(1.0, np.rint(np.exp(mean) / evidence.hop)), longest)
-    )
+    nearest = np.clip(np.rint(np.exp(np.minimum(_LARGEST, mean)) / evidence.hop), 1.0, longest)
+    allowed = (np.abs(z) <= _TAIL) | (frames[None, :] == nearest)
     allowed[:, 0] = False
     log = np.where(allowed, log, NEVER)
     top = log.max(axis=1, keepdims=True)

@@ -222,7 +222,8 @@ def _rows(
     records: Iterator[tuple[int, list[str]]], header: list[str], path: Path
 ) -> tuple[list[int], list[list[str]], InputError | None]:
     """Line numbers and cells of all rows up to the first fault of form, and that fault."""
-    lines, rows = [], []
+    lines: list[int] = []
+    rows: list[list[str]] = []
     hint = "mend the line; a decimal comma also adds a field"
     try:
         for line, row in records:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -324,7 +324,8 @@ def _local(local: npt.NDArray[np.int64], policy: Policy, at: _Place, findings: l
     if policy.tz[:1] in "+-" or policy.tz in ("", "Z", "UTC"):
         return Times(local - fixed * 60 * NS, True, offset_text(fixed), tuple(findings))
     when = pl.Series(local).cast(pl.Datetime("ns"))
-    ambiguous = {None: "null", 0: "earliest", 1: "latest"}[policy.fold]
+    ambiguous: Literal["null", "earliest", "latest"]
+    ambiguous = "null" if policy.fold is None else ("earliest", "latest")[policy.fold]
     placed = when.dt.replace_time_zone(policy.tz, ambiguous=ambiguous, non_existent="null")
     if placed.null_count():
         row = _first(placed.is_null())

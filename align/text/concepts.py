@@ -8,15 +8,19 @@ The table is general; nothing in it is learned from recordings.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from align.errors import ParameterError
 from align.text.protocol import TextEncoder
 
-__all__ = ["CONCEPTS", "WithConcepts", "concept_vector"]
+__all__ = ["BRANCH", "CONCEPTS", "WithConcepts", "concept_vector"]
+
+BRANCH = "+concepts"  # what the branch adds to the name of an encoder
 
 #: concept -> the words that carry it
 CONCEPTS: dict[str, str] = {
@@ -87,6 +91,9 @@ def concept_vector(text: str) -> npt.NDArray[np.float32]:
 
     Unit norm; zeros when it names none.
 
+    Args:
+        text: any text; English words in any case are looked up.
+
     >>> names = [axis for axis, on in zip(_AXES, concept_vector("sits down"), strict=True) if on]
     >>> names
     ['down', 'sit', 'to sit']
@@ -132,12 +139,17 @@ class WithConcepts:
     Args:
         encoder: the base encoder.
         weight: length of the concept part against the encoder's 1, >= 0.
+
+    Raises:
+        ParameterError: weight is negative or not finite.
     """
 
     def __init__(self, encoder: TextEncoder, weight: float = 1.0) -> None:
+        if not 0.0 <= weight < math.inf:
+            raise ParameterError("weight", weight, "a finite number >= 0")
         self._encoder = encoder
         self._weight = weight
-        self.name = f"{encoder.name}+concepts"
+        self.name = encoder.name + BRANCH
         self.dimension = encoder.dimension + len(_AXES)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:

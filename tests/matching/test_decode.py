@@ -1,0 +1,311 @@
+"""align/matching/decode.py: one honest answer per note, in order, within the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from align.answers import Evidence
+from align.clock import span_iou
+from align.datatypes import Note, NoteTime
+from align.errors import ParameterError
+from align.matching import place_notes, posterior_cover, span_mass
+from align.matching.lattice import build_lattice
+from align.matching.time_prior import decoding_order
+from tests import naive
+
+HOP = 0.5
+
+
+def evidence_of(log_odds, *, seconds=4.0, sd=0.5, first=0, observed=None, lag_sd=5.0):
+    """Evidence from log odds (n_frames, n_notes); all notes last about ``seconds``."""
+    log_odds = np.asarray(log_odds, np.float32)
+    n, n_notes = log_odds.shape
+    observed = np.ones(n, bool) if observed is None else np.asarray(observed)
+    durations = np.tile([np.log(seconds), sd], (n_notes, 1))
+    streams = ("wrist",)
+    return Evidence(log_odds, HOP, first, observed, durations, log_odds, "test", 0.0, lag_sd, streams)
+
+
+def blocks(n, *spans, high=2.0, low=-2.0):
+    """Log odds that are high in one block per note and low elsewhere."""
+    out = np.full((n, len(spans)), low)
+    for i, (a, b) in enumerate(spans):
+        out[a:b, i] = high
+    return out
+
+
+def untimed(n):
+    return tuple(Note(f"note {i}") for i in range(n))
+
+
+def at(seconds):
+    return NoteTime(seconds, seconds, seconds)
+
+
+# --- laws
+
+
+@st.composite
+def problems(draw):
+    """Evidence with holes, and notes of every kind: timed, vague, untimed, empty, about another time."""
+    n, n_notes = draw(st.integers(1, 30)), draw(st.integers(0, 5))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    first = draw(st.integers(-20, 20))
+    log_odds = rng.normal(0, draw(st.sampled_from([0.0, 0.3, 3.0, 30.0])), (n, n_notes))
+    observed = rng.random(n) < draw(st.sampled_from([0.5, 0.9, 1.0]))
+    evidence = evidence_of(
+        log_odds,
+        seconds=draw(st.sampled_from([0.3, 2.0, 10.0])),
+        sd=draw(st.sampled_from([0.25, 1.0])),
+        first=first,
+        observed=observed,
+        lag_sd=draw(st.sampled_from([0.5, 5.0])),
+    )
+    notes = []
+    for i in range(n_notes):
+        start = (first + rng.uniform(-0.5, 1.5) * n) * HOP
+        vague = NoteTime(start, start, start + rng.uniform(0, 5))
+        kind = draw(st.sampled_from(["untimed", "exact", "vague", "empty"]))
+        time = {"exact": at(start), "vague": vague}.get(kind)
+        notes.append(Note(" " if kind == "empty" else f"note {i % 2}", time))
+    return evidence, tuple(notes)
+
+
+@given(problems(), st.sampled_from(["monotone", "free"]))
+def test_every_note_gets_one_answer_in_bounds(problem, order):
+    evidence, notes = problem
+    alignment = place_notes(evidence, notes, order)
+    assert alignment.notes is notes and len(alignment.links) == len(notes)
+    start = evidence.first * HOP
+    end = start + len(evidence.observed) * HOP
+    for note, link in zip(notes, alignment.links, strict=True):
+        assert 0.0 <= link.probability <= 1.0
+        assert (link.status == "empty") == note.is_empty
+        outside = note.time is not None and (note.time.latest < start or note.time.earliest >= end)
+        assert (link.status == "outside") == (outside and not note.is_empty)
+        if link.span is not None:
+            assert start <= link.span[0] < link.span[1] <= end
+            assert (link.status == "aligned") == (link.probability >= 0.5)
+            assert link.streams == ("wrist",)
+        ps = [p for _, _, p in link.alternatives]
+        assert ps == sorted(ps, reverse=True) and all(0.0 < p <= 1.0 for p in ps)
+        known = [s for s in (link.span, *(a[:2] for a in link.alternatives)) if s is not None]
+        for k, span in enumerate(known):
+            assert all(span_iou([span], [other])[0] < 0.5 for other in known[:k])
+
+
+@given(problems())
+def test_monotone_spans_ascend_and_never_overlap(problem):
+    evidence, notes = problem
+    alignment = place_notes(evidence, notes)
+    to_place = [i for i, link in enumerate(alignment.links) if link.status not in ("empty", "outside")]
+    order = [to_place[k] for k in decoding_order([notes[i] for i in to_place], evidence)]
+    spans = [alignment.links[i].span for i in order if alignment.links[i].span is not None]
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+@given(problems(), st.sampled_from(["monotone", "free"]))
+def test_no_span_crosses_a_stretch_without_data(problem, order):
+    evidence, notes = problem
+    for link in place_notes(evidence, notes, order).links:
+        for begin, end in [s for s in (link.span, *(a[:2] for a in link.alternatives)) if s]:
+            a, b = round(begin / HOP) - evidence.first, round(end / HOP) - evidence.first
+            assert evidence.observed[a:b].all()
+
+
+@given(problems(), st.integers(-500, 500))
+@settings(max_examples=30)
+def test_shifting_all_times_shifts_the_answer(problem, frames):
+    evidence, notes = problem
+    by = frames * HOP
+    later = dataclasses.replace(evidence, first=evidence.first + frames)
+    moved = tuple(
+        dataclasses.replace(n, time=n.time and NoteTime(n.time.earliest + by, n.time.likely + by, n.time.latest + by))
+        for n in notes
+    )
+    here, there = place_notes(evidence, notes), place_notes(later, moved)
+    np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
+    for one, other in zip(here.links, there.links, strict=True):
+        assert one.status == other.status
+        assert one.distance is None or other.distance == pytest.approx(one.distance)
+    tied = [sorted(p for _, _, p in link.alternatives)[-1:] for link in here.links]
+    for i, (one, other) in enumerate(zip(here.spans, there.spans, strict=True)):
+        if tied[i] != [pytest.approx(here.links[i].probability, abs=1e-9)]:
+            np.testing.assert_allclose(other, one + by, atol=1e-6)
+
+
+@given(problems())
+@settings(max_examples=25)
+def test_spans_and_nowhere_add_up_to_one(problem):
+    """The posterior of all spans of a note and of leaving it out is a distribution."""
+    from align.kernels.decode import forward_backward, onset_table
+
+    evidence, notes = problem
+    assume(notes and len(evidence.observed) <= 8)
+    lattice = build_lattice(evidence, notes).rows(range(min(2, len(notes))))
+    scored, total = naive.placement_posterior(*lattice.arrays())
+    before, after = forward_backward(*lattice.arrays())
+    onset = onset_table(lattice.prefix, lattice.durations, lattice.priors, lattice.earliest, before, after)[0]
+    for i in range(len(onset)):
+        nowhere = sum(np.exp(score - total) for placement, score in scored if placement[i] is None)
+        assert onset[i].sum() + nowhere == pytest.approx(1.0, abs=1e-9)
+
+
+# --- what it finds
+
+
+def test_notes_land_on_their_blocks_in_order():
+    evidence = evidence_of(blocks(100, (10, 20), (40, 48), (70, 84)))
+    alignment = place_notes(evidence, untimed(3))
+    assert alignment.spans.tolist() == [[5.0, 10.0], [20.0, 24.0], [35.0, 42.0]]
+    assert [link.status for link in alignment.links] == ["aligned"] * 3
+    assert alignment.probabilities.min() > 0.9
+    assert alignment.method == "test" and alignment.similarity.shape == (100, 3)
+
+
+def test_a_foreign_note_is_unmatched_and_pushes_nobody_aside():
+    odds = blocks(100, (10, 20), (0, 0), (70, 84))
+    alignment = place_notes(evidence_of(odds), untimed(3))
+    assert [link.status for link in alignment.links] == ["aligned", "unmatched", "aligned"]
+    assert alignment.links[1].span is None and alignment.links[1].probability > 0.9
+
+
+def test_the_order_written_is_kept_unless_it_is_free():
+    evidence = evidence_of(blocks(60, (40, 48), (10, 18), high=1.0, low=-1.0))
+    monotone, free = (place_notes(evidence, untimed(2), order) for order in ("monotone", "free"))
+    assert free.spans.tolist() == [[20.0, 24.0], [5.0, 9.0]]
+    # both cannot be: one of the two gives way, and its own block is named as what else it could be
+    (kept,) = [i for i in (0, 1) if monotone.links[i].span == free.links[i].span]
+    other = monotone.links[1 - kept]
+    assert other.probability < 0.1 and free.links[1 - kept].span in [a[:2] for a in other.alternatives]
+
+
+def test_a_written_time_chooses_between_equals():
+    odds = blocks(120, (10, 18))
+    odds[60:68] = odds[10:18]
+    spans = []
+    for seconds in (8.0, 31.0):
+        alignment = place_notes(evidence_of(odds), (Note("walk", at(seconds)),))
+        spans.append(alignment.links[0].span)
+    assert spans == [(5.0, 9.0), (30.0, 34.0)]
+    unsure = place_notes(evidence_of(odds), (Note("walk"),)).links[0]
+    assert unsure.probability == pytest.approx(0.5, abs=0.02)
+    assert {unsure.span, unsure.alternatives[0][:2]} == {(5.0, 9.0), (30.0, 34.0)}
+
+
+@pytest.mark.parametrize("n_frames", [5, 40, 600])
+@pytest.mark.parametrize("n_notes", [1, 2, 5])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_an_untimed_note_with_flat_evidence_stays_placeable(n_frames, n_notes, share):
+    """Where nothing is known, nothing is a reason to say "not here"."""
+    seconds = max(HOP, share * n_frames * HOP / n_notes)
+    evidence = evidence_of(np.zeros((n_frames, n_notes)), seconds=seconds)
+    alignment = place_notes(evidence, untimed(n_notes))
+    assert all(link.span is not None for link in alignment.links)
+
+
+def test_timed_notes_with_flat_evidence_lie_about_their_times():
+    notes = (Note("a", at(10.0)), Note("b", at(30.0)))
+    alignment = place_notes(evidence_of(np.zeros((100, 2)), lag_sd=2.0), notes)
+    assert np.abs(alignment.spans.mean(axis=1) - [10.0, 30.0]).max() < 2.0
+
+
+# --- faults
+
+
+def test_N01_empty_notes_are_answered_and_take_no_room():
+    odds = blocks(60, (0, 60), (10, 18), (0, 60))
+    notes = (Note("  "), Note("walk"), Note("\u200b"))
+    alignment = place_notes(evidence_of(odds), notes)
+    assert [link.status for link in alignment.links] == ["empty", "aligned", "empty"]
+    assert alignment.links[1].span == (5.0, 9.0)
+
+
+@pytest.mark.parametrize("order", ["monotone", "free"])
+def test_N02_no_notes_at_all(order):
+    alignment = place_notes(evidence_of(np.zeros((40, 0))), (), order)
+    assert alignment.links == () and alignment.spans.shape == (0, 2)
+    cover, moments = posterior_cover(evidence_of(np.zeros((40, 0))), (), 0.05)
+    assert cover.shape == (0, 40) and moments.shape == (0, 3)
+    assert span_mass(evidence_of(np.zeros((40, 0))), (), np.zeros((0, 2))).shape == (0,)
+
+
+def test_N03_a_note_about_another_time_keeps_its_signed_distance():
+    notes = (Note("a", at(3.0)), Note("b", at(8.0)), Note("c", at(31.5)))
+    alignment = place_notes(evidence_of(blocks(40, (0, 40), (4, 10), (0, 40)), first=10), notes)
+    assert [link.status for link in alignment.links] == ["outside", "aligned", "outside"]
+    assert [link.distance for link in alignment.links] == [-2.0, None, 6.5]
+    # the frame grid may begin half a frame late: the recording itself decides
+    alignment = place_notes(evidence_of(np.zeros((40, 3)), first=10), notes, recorded=(2.9, 31.0))
+    assert [link.distance for link in alignment.links] == [None, None, 0.5]
+
+
+def test_N04_equal_times_and_equal_texts_keep_their_ids_and_order():
+    odds = np.zeros((60, 4)) - 1.0
+    odds[[*range(8, 14), *range(20, 26), *range(32, 38)], :3] = 2.0
+    odds[46:52, 3] = 2.0
+    notes = tuple(Note("turned", at(11.0)) for _ in range(3)) + (Note("late", at(25.0)),)
+    alignment = place_notes(evidence_of(odds, seconds=3.0), notes)
+    assert alignment.notes == notes
+    assert alignment.spans.tolist() == [[4.0, 7.0], [10.0, 13.0], [16.0, 19.0], [23.0, 26.0]]
+
+
+def test_N04_notes_written_out_of_order_come_back_in_the_order_written():
+    odds = blocks(60, (40, 48), (10, 18))
+    notes = (Note("second", at(22.0)), Note("first", at(7.0)))
+    alignment = place_notes(evidence_of(odds, lag_sd=1.0), notes)
+    assert alignment.spans.tolist() == [[20.0, 24.0], [5.0, 9.0]]
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 3])
+@pytest.mark.parametrize("n_notes", [1, 2, 7])
+def test_T16_tiny_recordings(n_frames, n_notes):
+    alignment = place_notes(evidence_of(np.zeros((n_frames, n_notes))), untimed(n_notes))
+    placed = alignment.spans[np.isfinite(alignment.spans[:, 0])]
+    assert len(alignment.links) == n_notes and len(placed) <= n_frames
+
+
+def test_a_recording_without_any_data_places_nothing():
+    alignment = place_notes(evidence_of(np.zeros((20, 2)), observed=np.zeros(20, bool)), untimed(2))
+    assert {link.status for link in alignment.links} == {"unmatched"}
+
+
+def test_bad_arguments():
+    evidence = evidence_of(np.zeros((10, 2)))
+    with pytest.raises(ParameterError, match="notes"):
+        place_notes(evidence, untimed(1))
+    with pytest.raises(ParameterError, match="order"):
+        place_notes(evidence, untimed(2), "backwards")  # type: ignore[arg-type]
+
+
+# --- the posterior itself
+
+
+def test_cover_and_moments_of_a_clear_case():
+    evidence = evidence_of(blocks(100, (10, 20), (40, 48)), first=6)
+    cover, moments = posterior_cover(evidence, untimed(2), 0.05)
+    assert cover[0, 10:20].min() > 0.85 and cover[0, 30:].max() < 0.05
+    np.testing.assert_allclose(moments[:, 0], [(6 + 15) * HOP, (6 + 44) * HOP], atol=0.1)
+    np.testing.assert_allclose(np.exp(moments[:, 1]), [5.0, 4.0], rtol=0.05)
+    assert (moments[:, 2] > 0.99).all()
+
+
+def test_p_nothing_is_what_a_note_without_evidence_gets():
+    evidence = evidence_of(np.zeros((4000, 1)), seconds=20.0)
+    for p in (0.02, 0.3):
+        _, moments = posterior_cover(evidence, untimed(1), p)
+        assert moments[0, 2] == pytest.approx(1 - p, abs=0.01)
+
+
+def test_span_mass_is_the_probability_of_the_answer():
+    evidence = evidence_of(blocks(100, (10, 20), (40, 48), high=0.5, low=-0.5))
+    alignment = place_notes(evidence, untimed(2))
+    mass = span_mass(evidence, untimed(2), alignment.spans / HOP)
+    np.testing.assert_allclose(mass, alignment.probabilities, rtol=1e-12)
+    assert (span_mass(evidence, untimed(2), alignment.spans / HOP + 60) < 0.01).all()

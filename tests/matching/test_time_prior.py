@@ -1,0 +1,89 @@
+"""align/matching/time_prior.py: windows of written times, and in which order notes are placed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from align.answers import Evidence
+from align.datatypes import Note, NoteTime
+from align.matching.time_prior import FLOOR, decoding_order, time_windows
+
+
+def evidence_of(*, hop=0.5, first=0, lag=0.0, lag_sd=10.0):
+    nothing = np.zeros((4, 0), np.float32)
+    observed = np.ones(4, bool)
+    return Evidence(nothing, hop, first, observed, np.zeros((0, 2)), nothing, "test", lag, lag_sd)
+
+
+def at(seconds):
+    return Note("x", NoteTime(seconds, seconds, seconds))
+
+
+def within(earliest, latest):
+    return Note("x", NoteTime(earliest, earliest, latest))
+
+
+def test_an_exact_time_is_shifted_by_the_learned_lag():
+    windows = time_windows([at(100.0)], evidence_of(first=20, lag=-6.0, lag_sd=8.0))
+    assert windows.tolist() == [[(100 - 6) / 0.5 - 20, 0.0, 8.0 / 0.5, FLOOR]]
+
+
+def test_an_interval_is_flat_between_its_ends_and_knows_no_lag():
+    windows = time_windows([within(10.0, 30.0)], evidence_of(lag=-6.0))
+    assert windows.tolist() == [[40.0, 20.0, 10.0, FLOOR]]
+    assert time_windows([within(10.0, 10.1)], evidence_of())[0, 2] == 1.0  # at least one frame
+
+
+def test_an_untimed_note_has_no_prior():
+    assert time_windows([Note("x")], evidence_of()).tolist() == [[0.0] * 4]
+    assert time_windows([], evidence_of()).shape == (0, 4)
+
+
+def test_the_order_written_survives_imprecise_times():
+    assert decoding_order([at(50.0), at(20.0), at(60.0)], evidence_of(lag_sd=10.0)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("notes", "order"),
+    [
+        ([at(500.0), at(20.0)], [1, 0]),
+        ([within(400.0, 500.0), within(10.0, 30.0)], [1, 0]),
+        ([within(400.0, 500.0), within(10.0, 400.5)], [0, 1]),  # the intervals meet: nothing is ruled out
+        ([at(500.0), Note("x"), at(20.0), Note("x")], [2, 3, 0, 1]),  # untimed ones follow their leaders
+        ([Note("x"), at(500.0), at(20.0)], [0, 2, 1]),
+        ([at(500.0), at(20.0), at(20.0), at(500.0)], [1, 2, 0, 3]),  # N04: equal times stay as written
+    ],
+)
+def test_times_that_rule_the_order_out_decide(notes, order):
+    assert decoding_order(notes, evidence_of(lag_sd=10.0)) == order
+
+
+def test_an_exact_time_is_as_imprecise_beside_an_interval():
+    """4 standard deviations of the one exact time, whichever of the two notes has it."""
+    for off, inverted in ((35.0, False), (45.0, True)):
+        for notes in ([at(100.0 + off), within(90.0, 100.0)], [within(100.0 + off, 200.0), at(100.0)]):
+            assert (decoding_order(notes, evidence_of(lag_sd=10.0)) == [1, 0]) == inverted
+
+
+TIMES = st.none() | st.tuples(st.floats(0, 1000), st.floats(0, 100) | st.just(0.0)).map(
+    lambda pair: NoteTime(pair[0], pair[0], pair[0] + pair[1])
+)
+
+
+@given(st.lists(TIMES, max_size=8))
+def test_every_note_once_and_equal_times_in_the_order_written(times):
+    notes = [Note("x", time) for time in times]
+    order = decoding_order(notes, evidence_of())
+    assert sorted(order) == list(range(len(notes)))
+    for a, b in zip(order, order[1:], strict=False):
+        if times[a] == times[b]:
+            assert a < b or times[a] is None
+
+
+@given(st.lists(st.floats(0, 1000), max_size=8))
+def test_sorted_times_are_never_reordered(times):
+    notes = [at(t) for t in sorted(times)]
+    assert decoding_order(notes, evidence_of(lag_sd=0.001)) == list(range(len(notes)))
