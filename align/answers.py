@@ -91,7 +91,8 @@ class Evidence:
     ``[(first + k) hop, (first + k + 1) hop)`` seconds; ``observed`` (n_frames,) is False in a gap of all
     streams. ``durations`` (n_notes, 2) mean and standard deviation of the log duration in seconds.
     ``similarity`` (rows, n_notes): what the log odds were made of, a row per segment or per frame.
-    ``lag`` and ``lag_sd`` seconds: where an exactly timed note tends to lie against the middle of its span.
+    ``lag`` and ``lag_sd`` seconds: how far a written time must be moved to point into its span, and how
+    loosely it does; ``reach`` in [0, 1]: 1 when it may point anywhere into the span, 0 at its middle alone.
     """
 
     log_odds: npt.NDArray[np.float32]
@@ -103,6 +104,7 @@ class Evidence:
     method: str
     lag: float = 0.0
     lag_sd: float = 30.0
+    reach: float = 1.0
     streams: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -147,7 +147,7 @@ def input_files(
     """Every file that ``read_sessions`` opens, by role: "stream", "notes" and, when it is named, "truth"."""
     found: dict[str, list[Path]] = {"stream": [], "notes": [], "truth": []}
     for folder in session_folders(paths):
-        streams, notes = session_files(folder, notes_file)
+        streams, notes = session_files(folder, notes_file, truth_file)
         roles = files_by_role(streams, notes)
         found["stream"] += roles["stream"]
         found["notes"] += roles["notes"]

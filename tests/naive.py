@@ -134,8 +134,8 @@ def placement_score(placement, prefix, durations, priors, skip):
         a, b = span
         if b - a >= len(durations[i]) or durations[i][b - a] <= -1e30:
             return float("-inf")
-        centre, half, sd, floor = priors[i]
-        off = max(0.0, abs((a + b) / 2 - centre) - half)
+        centre, half, sd, floor, reach = priors[i]
+        off = max(0.0, abs((a + b) / 2 - centre) - half - reach * (b - a) / 2)
         total += prefix[i][b] - prefix[i][a] + durations[i][b - a]
         total += max(-0.5 * (off / sd) ** 2, -floor) if sd > 0 else 0.0
     return total

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -117,21 +118,23 @@ def fit_network(
         order = rng.permutation(len(examples))
         for start in range(0, len(order), plan.batch):
             batch = [examples[i] for i in order[start : start + plan.batch]]
-            loss = _loss(coordinator, batch, texts, same, (plan.longest, rng))
-            if not bool(torch.isfinite(loss)):
-                raise InputError("E-TRAIN-DEGENERATE", f"the loss is not finite in epoch {epoch}")
-            optimiser.zero_grad(set_to_none=True)
-            _backward(loss)
-            torch.nn.utils.clip_grad_norm_(coordinator.parameters(), 1.0)
-            optimiser.step()
+            with _memory_counted():
+                loss = _loss(coordinator, batch, texts, same, (plan.longest, rng))
+                if not bool(torch.isfinite(loss)):
+                    raise InputError("E-TRAIN-DEGENERATE", f"the loss is not finite in epoch {epoch}")
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(coordinator.parameters(), 1.0)
+                optimiser.step()
             schedule.step()
         tell("training", epoch + 1, plan.epochs)
     return coordinator.cpu().eval()
 
 
-def _backward(loss: torch.Tensor) -> None:
+@contextmanager
+def _memory_counted() -> Iterator[None]:
     try:
-        loss.backward()  # type: ignore[no-untyped-call]
+        yield
     except torch.OutOfMemoryError as error:
         raise ResourceError(
             "E-DEVICE-MEMORY", "the device ran out of memory", hint="use a smaller batch or --device cpu"

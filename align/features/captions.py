@@ -147,7 +147,12 @@ def caption_segments(
 
 
 def caption(session: Session, span: Sequence[float]) -> str:
-    """The caption of one span (seconds). For many spans ``caption_segments`` measures only once."""
+    """The caption of one span. For many spans ``caption_segments`` measures only once.
+
+    Args:
+        session: what to describe.
+        span: start and end, seconds.
+    """
     return caption_segments(session, [span])[0]
 
 

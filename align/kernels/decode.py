@@ -2,12 +2,13 @@
 
 Time is cut into frames 0..n. Every note i takes a stretch [a, b) with score
 
-    V_i(a, b) = P_i[b] - P_i[a] + D_i[b - a] + M_i((a + b) / 2)
+    V_i(a, b) = P_i[b] - P_i[a] + D_i[b - a] + M_i(a, b)
 
 or is skipped at the price ``skip[i]``. No stretch crosses a frame without data: one that ends at b starts at
 ``earliest[b]`` or later. ``P_i`` are prefix sums of the frames' log odds against "nothing" (a frame
 of nothing scores 0), ``D_i`` the log probability of its duration, ``M_i`` its time prior, applied once per note:
-``-0.5 (max(0, |m - centre| - half) / sd)^2``, never below ``-floor``. Notes keep their order.
+``-0.5 (max(0, |m - centre| - half - reach (b - a) / 2) / sd)^2``, never below ``-floor``: with reach 0 the
+written time points at the middle of the span, with reach 1 anywhere into it. Notes keep their order.
 
 Arguments that all kernels here share (``best_path`` says which shape each has): ``prefix``, ``durations``,
 ``priors``, ``skip``, ``earliest``.
@@ -34,11 +35,11 @@ NEVER = -1e30
 
 
 @njit(cache=True)
-def _time_prior(middle: float, prior: Array) -> float:
-    """Log weight of a span's middle; ``prior`` is (centre, half width, sd, floor) in frames, sd <= 0: none."""
+def _time_prior(a: int, b: int, prior: Array) -> float:
+    """Log weight of a span's place; ``prior`` is (centre, half width, sd, floor, reach) in frames, sd <= 0: none."""
     if prior[2] <= 0.0:
         return 0.0
-    off = max(0.0, abs(middle - prior[0]) - prior[1]) / prior[2]
+    off = max(0.0, abs(0.5 * (a + b) - prior[0]) - prior[1] - 0.5 * prior[4] * (b - a)) / prior[2]
     return max(-0.5 * off * off, -prior[3])
 
 
@@ -49,7 +50,8 @@ def best_path(prefix: Array, durations: Array, priors: Array, skip: Array, earli
     Args:
         prefix: (n_notes, n + 1) prefix sums of the log odds.
         durations: (n_notes, longest + 1) log probability of each duration in frames; column 0 is ignored.
-        priors: (n_notes, 4) centre, half width, standard deviation, floor of the time prior, in frames.
+        priors: (n_notes, 5) centre, half width, standard deviation, floor and reach of the time prior; in frames
+            but for the last two (nats, share of the span).
         skip: (n_notes,) log odds of leaving a note out.
         earliest: (n + 1,) int64, the first frame of the unbroken stretch of data that ends before frame t, t
             itself when frame t - 1 has no data; ascending.
@@ -72,7 +74,7 @@ def best_path(prefix: Array, durations: Array, priors: Array, skip: Array, earli
                 d = durations[i, length]
                 if d <= NEVER:
                     continue
-                value = total[i, a] + prefix[i, t] - prefix[i, a] + d + _time_prior(0.5 * (a + t), priors[i])
+                value = total[i, a] + prefix[i, t] - prefix[i, a] + d + _time_prior(a, t, priors[i])
                 if value > best:
                     best = value
                     start = a
@@ -136,7 +138,7 @@ def forward_backward(
                 d = durations[i, length]
                 value = NEVER
                 if d > NEVER:
-                    value = before[i, a] - prefix[i, a] + d + _time_prior(0.5 * (a + t), priors[i])
+                    value = before[i, a] - prefix[i, a] + d + _time_prior(a, t, priors[i])
                 scores[length] = value
                 top = max(top, value)
             if top > NEVER:
@@ -159,7 +161,7 @@ def forward_backward(
                 d = durations[i, length]
                 value = NEVER
                 if d > NEVER:
-                    value = after[i + 1, b] + prefix[i, b] + d + _time_prior(0.5 * (t + b), priors[i])
+                    value = after[i + 1, b] + prefix[i, b] + d + _time_prior(t, b, priors[i])
                 scores[length] = value
                 top = max(top, value)
             if top > NEVER:
@@ -204,7 +206,7 @@ def onset_table(
                 value = before[i, a] + prefix[i, b] - prefix[i, a] + d + after[i + 1, b] - z
                 if value < -30.0:
                     continue
-                p = np.exp(value + _time_prior(0.5 * (a + b), priors[i]))
+                p = np.exp(value + _time_prior(a, b, priors[i]))
                 onset[i, a] += p
                 change[i, a] += p
                 change[i, b] -= p
@@ -233,7 +235,7 @@ def mass_near(
     """Posterior mass of the stretches of one note whose intersection over union with ``span`` is at least 0.5.
 
     Args:
-        prefix, durations, prior: the note's rows of what ``best_path`` takes: (n + 1,), (longest + 1,), (4,).
+        prefix, durations, prior: the note's rows of what ``best_path`` takes: (n + 1,), (longest + 1,), (5,).
         earliest: as for ``best_path``.
         before: (n + 1,) row i of note i.
         after: (n + 1,) row i + 1, from which the log normaliser was subtracted.
@@ -253,5 +255,5 @@ def mass_near(
                 continue
             value = before[a] + prefix[b] - prefix[a] + durations[length] + after[b]
             if value > -30.0:
-                total += np.exp(value + _time_prior(0.5 * (a + b), prior))
+                total += np.exp(value + _time_prior(a, b, prior))
     return min(1.0, total)

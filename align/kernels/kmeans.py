@@ -186,7 +186,12 @@ def lloyd(points: Floats, start: Floats, max_iterations: int) -> Any:
 
 @njit(cache=True)
 def nearest_centroids(points: Floats, centroids: Floats) -> Any:
-    """``(labels i8 (n,), squared distances f8 (n,))`` of each row's nearest centroid; ties to the lowest."""
+    """``(labels i8 (n,), squared distances f8 (n,))`` of each row's nearest centroid; ties to the lowest.
+
+    Args:
+        points: (n, d) float64, no NaN.
+        centroids: (k, d) float64, k >= 1.
+    """
     labels, distances = np.full(points.shape[0], -1, np.int64), np.empty(points.shape[0])
     _assign(points, centroids, labels, distances)
     return labels, distances

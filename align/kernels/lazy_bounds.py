@@ -42,7 +42,11 @@ NEWEST, FIRST, HELD, BEST = 0, 1, 2, 3
 
 
 def front_for(min_size: int) -> int:
-    """Positions that ``prefix_sums`` must leave before sample 0, so that blocks and leaves line up."""
+    """Positions that ``prefix_sums`` must leave before sample 0, so that blocks and leaves line up.
+
+    Args:
+        min_size: samples that a segment holds at least, >= 1.
+    """
     return FAN + (min_size - 1) % FAN
 
 

@@ -60,7 +60,9 @@ def build_lattice(evidence: Evidence, notes: Sequence[Note], p_nothing: float = 
     prefix[:, 1:] = np.cumsum(odds.T, axis=1)
     priors = time_windows(notes, evidence)
     timed = priors[:, 2] > 0
-    width = np.where(timed, np.sqrt(2 * np.pi) * priors[:, 2] + 2 * priors[:, 1], n_frames / max(1, n_notes))
+    usual = np.exp(np.minimum(_LARGEST, evidence.durations[:, 0])) / evidence.hop
+    window = np.sqrt(2 * np.pi) * priors[:, 2] + 2 * priors[:, 1] + priors[:, 4] * usual
+    width = np.where(timed, window, n_frames / max(1, n_notes))
     # the price of a place goes with the duration, which every placement pays once
     durations = _log_durations(evidence, n_frames) - np.log(np.maximum(width, 1.0))[:, None]
     durations[durations < 0.5 * NEVER] = NEVER

@@ -16,9 +16,10 @@ _INVERSION = 4.0  # standard deviations of a difference of two times that imprec
 
 
 def time_windows(notes: Sequence[Note], evidence: Evidence) -> Floats:
-    """(n_notes, 4) centre, half width, standard deviation and floor of each note's time prior, in frames.
+    """(n_notes, 5) centre, half width, standard deviation, floor and reach of each note's time prior, in frames.
 
-    The prior is on the middle of the span. An exact time is shifted by the lag that the model learned, with
+    With ``evidence.reach`` 1 a written time may point anywhere into its span and costs nothing while it lies
+    inside; with 0 it points at the middle. An exact time is shifted by the lag that the model learned, with
     the deviation that it learned; an interval is flat between its ends and falls off outside with half its
     half width (at least one frame). Untimed: deviation 0, which means no prior.
 
@@ -26,7 +27,7 @@ def time_windows(notes: Sequence[Note], evidence: Evidence) -> Floats:
         notes: any number.
         evidence: the frame grid, and how exact times lie.
     """
-    out = np.zeros((len(notes), 4))
+    out = np.zeros((len(notes), 5))
     for i, note in enumerate(notes):
         if note.time is None:
             continue
@@ -35,7 +36,13 @@ def time_windows(notes: Sequence[Note], evidence: Evidence) -> Floats:
             centre, sd = note.time.likely + evidence.lag, evidence.lag_sd
         else:
             centre, sd = note.time.earliest + half, max(0.5 * half, evidence.hop)
-        out[i] = (centre / evidence.hop - evidence.first, half / evidence.hop, sd / evidence.hop, FLOOR)
+        out[i] = (
+            centre / evidence.hop - evidence.first,
+            half / evidence.hop,
+            sd / evidence.hop,
+            FLOOR,
+            evidence.reach,
+        )
     return out
 
 

@@ -95,6 +95,9 @@ def pool(pairs: Sequence[tuple[Alignment, Sequence[Span]]]) -> Scores:
     with status "unmatched" claims, with its probability, that the note refers to nothing. Rows "outside" and
     "empty" are decided by rule and stay out of the calibration error.
 
+    Args:
+        pairs: alignments, each with its truth: one row per note, in the order of the notes.
+
     Raises:
         ParameterError: no pair, or a truth with another number of rows than its alignment has notes.
     """

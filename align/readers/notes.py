@@ -64,7 +64,15 @@ def read_notes(
 def read_notes_with_findings(
     path: str | os.PathLike[str], clock: Clock | None = None
 ) -> tuple[tuple[Note, ...], tuple[Finding, ...]]:
-    """Read notes, and what was noticed: times that could not be placed, or that disagree with the text."""
+    """Read notes, and what was noticed: times that could not be placed, or that disagree with the text.
+
+    Args:
+        path: file of notes, any of ``NOTE_SUFFIXES``.
+        clock: the session's; default: relative, second 0 unknown.
+
+    Raises:
+        InputError: as ``read_notes``.
+    """
     written, findings = read_written_notes(path)
     notes, noticed = place_notes(written, clock or Clock())
     return notes, (*findings, *noticed)
@@ -72,6 +80,9 @@ def read_notes_with_findings(
 
 def read_written_notes(path: str | os.PathLike[str]) -> tuple[list[WrittenNote], tuple[Finding, ...]]:
     """Read notes with their times as written, on no clock yet.
+
+    Args:
+        path: file of notes, any of ``NOTE_SUFFIXES``.
 
     Raises:
         InputError: as ``read_notes``.
@@ -94,7 +105,12 @@ def read_written_notes(path: str | os.PathLike[str]) -> tuple[list[WrittenNote],
 
 
 def place_notes(written: Sequence[WrittenNote], clock: Clock) -> tuple[tuple[Note, ...], tuple[Finding, ...]]:
-    """Put notes on the session clock: one note per written note, in the same order, its text untouched."""
+    """Put notes on the session clock: one note per written note, in the same order, its text untouched.
+
+    Args:
+        written: notes with their times as written.
+        clock: the session's.
+    """
     notes, noticed = [], list[tuple[str, str, int]]()
     for row in written:
         time = None
@@ -114,6 +130,9 @@ def place_notes(written: Sequence[WrittenNote], clock: Clock) -> tuple[tuple[Not
 
 def read_truth(path: str | os.PathLike[str]) -> tuple[Span, ...]:
     """Read reference spans: CSV of ``start``, ``end`` (s), ``label``, ``text``; or ``.atr`` rhythms.
+
+    Args:
+        path: ``.csv``, ``.tsv`` or ``.atr``.
 
     Raises:
         InputError: E-NO-FILE, E-EMPTY, E-COLUMNS, E-RAGGED, E-QUOTE, E-NUMBER, E-SPAN.

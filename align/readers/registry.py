@@ -106,6 +106,11 @@ def read_stream(
 ) -> Stream:
     """Read the one stream of a file, or the one called ``name``.
 
+    Args:
+        path: as for ``read_streams``.
+        policy: opt-in repairs; default: refuse.
+        name: of the stream wanted, where the file holds several.
+
     Raises:
         ParameterError: several streams and no name, or no stream of that name.
         InputError, ResourceError: as ``read_streams``.

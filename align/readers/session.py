@@ -31,7 +31,8 @@ def read_session(
 ) -> Session:
     """Read a folder of stream files, with its notes, as one session.
 
-    Every file that a reader knows is a stream, except those whose name begins with "notes" or "truth".
+    Every file that a reader knows is a stream, except those whose name begins with "notes" or "truth" and those
+    that are named here as notes or truth.
     Without a file of notes, the EDF+ annotations and WFDB rhythms of the streams are the notes. Truth is
     opened only when ``truth_file`` names it.
 
@@ -48,7 +49,7 @@ def read_session(
         ParameterError: ``notes_file`` or ``truth_file`` is not the name of a file in the folder.
     """
     folder, policy = Path(folder), policy or Policy()
-    streams, notes, found = _session_files(folder, notes_file)
+    streams, notes, found = _session_files(folder, notes_file, truth_file)
     session = session_of(streams, notes, policy)
     session = replace(session, name=_name_of(folder), findings=(*session.findings, *found))
     truth = None if truth_file is None else _named(folder, truth_file, "truth_file")
@@ -98,15 +99,20 @@ def session_of(
 
 
 def session_files(
-    folder: str | os.PathLike[str], notes_file: str | None = None
+    folder: str | os.PathLike[str], notes_file: str | None = None, truth_file: str | None = None
 ) -> tuple[list[Path], Path | None]:
     """The stream files and the file of notes that ``read_session`` would read; none of them is opened.
+
+    Args:
+        folder: a session folder, or a WFDB header.
+        notes_file: name of the notes in it; default ``notes.*``.
+        truth_file: name of the true spans in it, which are no notes.
 
     Raises:
         InputError: E-NO-FILE, E-NO-STREAMS, E-NOTES-AMBIGUOUS.
         ParameterError: as ``read_session``.
     """
-    streams, notes, _ = _session_files(Path(folder), notes_file)
+    streams, notes, _ = _session_files(Path(folder), notes_file, truth_file)
     return streams, notes
 
 
@@ -148,12 +154,14 @@ def _sessions_at(path: Path) -> list[Path]:
     return [path] if _sorted_out(files)[0] else []
 
 
-def _session_files(folder: Path, notes_file: str | None) -> tuple[list[Path], Path | None, list[Finding]]:
+def _session_files(
+    folder: Path, notes_file: str | None, truth_file: str | None
+) -> tuple[list[Path], Path | None, list[Finding]]:
     """Stream files, notes and what was noticed, of a folder or of a WFDB record."""
     if folder.suffix.lower() == ".hea" and folder.is_file():
         return [folder], None if notes_file is None else _named(folder, notes_file, "notes_file"), []
     files = _files(folder)
-    streams, ignored = _sorted_out(files)
+    streams, ignored = _sorted_out([path for path in files if path.name not in (notes_file, truth_file)])
     if not streams:
         raise InputError("E-NO-STREAMS", "no sensor or sound file in the folder", file=folder,
                          hint="a session folder holds stream files and notes.*")  # fmt: skip

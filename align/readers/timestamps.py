@@ -98,7 +98,7 @@ def find_time_column(columns: Sequence[str], policy: Policy, *, file: str) -> tu
     if not found:
         raise InputError(
             "E-NO-TIME", f"no column is named like a time; columns: {listed}",
-            hint="name it with --time-column, or call it time, timestamp_ms, datetime, ...", file=file,
+            hint="name it with --time-column, or call it time, timestamp_ms or datetime", file=file,
         )  # fmt: skip
     return found[0], tuple(found[1:])
 

@@ -185,7 +185,7 @@ def _call(function: str, path: Path, **options: Any) -> Any:
         import wfdb
     except ImportError as error:
         raise ResourceError("E-EXTRA", "WFDB records need the library wfdb, which is not installed",
-                            hint="pip install 'streamnotes[wfdb]'", file=path) from error  # fmt: skip
+                            hint="install it: pip install 'streamnotes[wfdb]'", file=path) from error  # fmt: skip
     if not path.is_file():
         raise InputError("E-NO-FILE", "no such file", file=path)
     arguments = [str(path.resolve().with_suffix(""))]

@@ -78,6 +78,9 @@ def segments_frame(segmentations: Sequence[Segmentation]) -> pl.DataFrame:
 
     ``first`` is the index of its first sample, ``last`` the index just past its last. ``change`` is true
     where a change point starts it, false where a run does. ``method`` and ``penalty`` say how it was cut.
+
+    Args:
+        segmentations: one per stream, any number.
     """
     import polars as pl
 
@@ -106,7 +109,11 @@ def segments_frame(segmentations: Sequence[Segmentation]) -> pl.DataFrame:
 
 
 def tokens_frame(tokens: Sequence[TokenSequence]) -> pl.DataFrame:
-    """One row per token of every stream: span in seconds, code, name, features, hash of the codebook."""
+    """One row per token of every stream: span in seconds, code, name, features, hash of the codebook.
+
+    Args:
+        tokens: one sequence per stream, any number.
+    """
     import polars as pl
 
     schema: dict[str, pl.DataType | type[pl.DataType]] = {

@@ -56,8 +56,8 @@ FAULTS: list[tuple[str, str, Callable[[], bytes], str, str]] = [
     ("F02", "a.csv", lambda: text([]), "E-NO-SAMPLES", ""),
     ("F02", "a.wav", lambda: sound("EMPTY"), "E-NO-SAMPLES", ""),
     ("F03", "a.wav", lambda: sound("WAV")[:-100], "E-TRUNCATED", "--on-truncated keep"),
-    ("F09", "a.wav", lambda: sound("FLAC"), "E-FORMAT", "flac"),
-    ("F09", "a.csv", lambda: gzip.compress(text(ROWS), mtime=0), "E-FORMAT", "gz"),
+    ("F09", "a.wav", lambda: sound("FLAC"), "E-FORMAT", "FLAC"),
+    ("F09", "a.csv", lambda: gzip.compress(text(ROWS), mtime=0), "E-FORMAT", "GZIP"),
     ("F14", "a.csv", lambda: with_row(50, "5.0,1"), "E-RAGGED", "line 52"),
     ("F14", "a.csv", lambda: with_row(50, f"5.0,1,2,{SECRET}"), "E-RAGGED", "found 4"),
     ("F15", "a.csv", lambda: text(ROWS)[:-1], "E-LAST-LINE", "--tail drop"),
@@ -128,7 +128,7 @@ def test_the_same_in_a_session_folder_and_as_json(
         ("notes.csv", b"", "E-EMPTY"),
         ("notes.csv", f'time,text\n5,"{SECRET}\n6,b\n'.encode(), "E-QUOTE"),
         ("notes.jsonl", b'{"text": "a"}\n{"text": \n', "E-JSON"),
-        ("notes.csv", b"when,what\n5,a\n", "E-COLUMN"),
+        ("notes.csv", b"when,what\n5,a\n", "E-COLUMNS"),
     ],
 )
 def test_faulty_notes(
@@ -155,6 +155,11 @@ def test_the_repairs_that_the_hints_name_work(run: Callable[..., Done], tmp_path
         assert f"{code} a: " in done.err
         record = json.loads((out / "run.json").read_text())
         assert record["degraded"] is True and record["policies"][code] >= 1
+
+
+def test_V02_a_repair_that_leaves_nothing_is_refused(run: Callable[..., Done], tmp_path: Path) -> None:
+    table(tmp_path / "a.csv", [f"{i},nan" for i in range(9)], "time,a")
+    run(tmp_path / "a.csv", "-o", tmp_path / "o", "--on-nan", "gap").refused("E-NO-SAMPLES")
 
 
 def test_what_is_no_session(run: Callable[..., Done], sensor: Path, tmp_path: Path) -> None:

@@ -179,6 +179,9 @@ def test_the_notes_of_a_folder_are_chosen_by_name_or_come_from_elsewhere(
 ) -> None:
     assert run(quick, "--notes", "notes_untimed.txt", "-o", tmp_path / "a").code == 0
     assert answers(tmp_path / "a")[0]["source"]["file"] == "notes_untimed.txt"
+    (quick / "remarks.csv").write_bytes((quick / "notes.csv").read_bytes())
+    assert run(quick, "--notes", "remarks.csv", "-o", tmp_path / "r").code == 0, "no stream, being the notes"
+    (quick / "remarks.csv").unlink()
     other = note_file(tmp_path / "other.csv", [("20", "washed hands")])
     assert run(quick, "--notes", other, "-o", tmp_path / "b").code == 0
     assert [row["text"] for row in answers(tmp_path / "b")] == ["washed hands"]

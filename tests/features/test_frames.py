@@ -50,9 +50,7 @@ def test_what_is_no_duration_is_refused(name, seconds):
 
 def test_streams_share_one_grid_and_nothing_is_filled():
     wrist = stream_of(10, 50.0, start=2.0)
-    slow = Stream(
-        np.arange(12.0), 1.0, "heart", run_index=np.array([0, 5]), run_start=np.array([0.0, 9.0])
-    )
+    slow = Stream(np.arange(12.0), 1.0, "heart", run_index=np.array([0, 5]), run_start=np.array([0.0, 9.0]))
     table = frame_table([wrist, slow], 0.5)
     assert (table.first, table.n_frames, table.names) == (0, 32, ("wrist", "heart"))
     one, other = table.blocks

@@ -53,7 +53,9 @@ def test_units_and_offsets_do_not_matter(values, shift, factor):
 @pytest.mark.parametrize("unit", [1e-15, 1e-6, 1e9])
 def test_V06_no_unit_is_too_small(unit):
     values = np.random.default_rng(0).normal(0.0, 1.0, (100, 1))
-    np.testing.assert_allclose(robust_location_scale(unit * values)[1], unit * robust_location_scale(values)[1])
+    np.testing.assert_allclose(
+        robust_location_scale(unit * values)[1], unit * robust_location_scale(values)[1]
+    )
     flat = 1e8 + np.array([[0.0], [1.5e-8], [0.0], [1.5e-8]])  # equal but for rounding
     assert robust_location_scale(flat)[1].tolist() == [1.0]
 

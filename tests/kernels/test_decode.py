@@ -47,9 +47,10 @@ def case_of(odds, durations, priors, skip, observed=None):
 
 
 def times(most):
-    """Centre, half width, deviation (0 or less: no prior) and floor of a time prior."""
+    """Centre, half width, deviation (0 or less: no prior), floor and reach of a time prior."""
     sd = st.sampled_from([0.0, -1.0, 0.3, 1.0, 4.0])
-    return st.tuples(st.floats(-2.0, most + 2.0), st.sampled_from([0.0, 0.5, 2.0]), sd, st.just(8.0))
+    reach = st.sampled_from([0.0, 0.5, 1.0])
+    return st.tuples(st.floats(-2.0, most + 2.0), st.sampled_from([0.0, 0.5, 2.0]), sd, st.just(8.0), reach)
 
 
 def lists(elements, size):
@@ -79,7 +80,9 @@ def test_the_best_path_is_the_best_of_all_placements(case):
     chosen = tuple(None if a < 0 else (int(a), int(b)) for a, b in spans)
     score = naive.placement_score(chosen, *case.arrays[:4])
     assert score == pytest.approx(max(s for _, s in scored), abs=1e-9)
-    assert any(chosen == placement for placement, _ in scored)  # possible: in order, in data, durations allowed
+    assert any(
+        chosen == placement for placement, _ in scored
+    )  # possible: in order, in data, durations allowed
 
 
 @given(cases())
@@ -155,7 +158,7 @@ def test_frames_without_data_around_the_recording_move_the_answer_and_change_not
     moved = Case(
         np.concatenate([np.zeros((n_notes, k)), case.prefix], axis=1),
         case.durations,
-        case.priors + [k, 0, 0, 0],
+        case.priors + np.array([k, 0, 0, 0, 0]),
         case.skip,
         np.concatenate([np.arange(k), case.earliest + k]),
     )
@@ -163,9 +166,7 @@ def test_frames_without_data_around_the_recording_move_the_answer_and_change_not
     onset, _, _, _ = case.tables()[2]
     np.testing.assert_allclose(moved.tables()[2][0][:, k:], onset, atol=1e-9)
     here, there = (
-        naive.placement_score(
-            [None if a < 0 else (int(a), int(b)) for a, b in found], *which.arrays[:4]
-        )
+        naive.placement_score([None if a < 0 else (int(a), int(b)) for a, b in found], *which.arrays[:4])
         for found, which in ((spans, case), (later, moved))
     )
     assert there == pytest.approx(here, abs=1e-9)
@@ -173,17 +174,17 @@ def test_frames_without_data_around_the_recording_move_the_answer_and_change_not
 
 
 def test_no_notes_and_no_frames():
-    none = np.zeros((0, 6)), np.zeros((0, 3)), np.zeros((0, 4)), np.zeros(0), np.zeros(6, np.int64)
+    none = np.zeros((0, 6)), np.zeros((0, 3)), np.zeros((0, 5)), np.zeros(0), np.zeros(6, np.int64)
     assert best_path(*none).shape == (0, 2)
     before, after = forward_backward(*none)
     assert before.shape == after.shape == (1, 6) and not before.any() and not after.any()
-    void = np.zeros((1, 1)), np.zeros((1, 2)), np.zeros((1, 4)), np.array([-2.0]), np.zeros(1, np.int64)
+    void = np.zeros((1, 1)), np.zeros((1, 2)), np.zeros((1, 5)), np.array([-2.0]), np.zeros(1, np.int64)
     assert best_path(*void).tolist() == [[-1, -1]]
     assert forward_backward(*void)[0].ravel().tolist() == [0.0, -2.0]
 
 
 def test_a_note_that_no_duration_allows_is_left_out():
-    case = case_of(np.ones((2, 4)), [[NEVER] * 3, [0.0] * 3], np.zeros((2, 4)), [-1.0, -1.0])
+    case = case_of(np.ones((2, 4)), [[NEVER] * 3, [0.0] * 3], np.zeros((2, 5)), [-1.0, -1.0])
     assert best_path(*case.arrays)[0].tolist() == [-1, -1]
     onset = case.tables()[2][0]
     assert onset[0].sum() == 0.0 and onset[1].sum() > 0.9
@@ -194,7 +195,7 @@ def test_skipping_is_exact_at_a_thousand_frames_of_certainty():
     odds = np.full((1, 2000), -20.0)
     odds[0, 900:1100] = 20.0
     durations = np.full((1, 301), -np.log(300))
-    case = case_of(odds, durations, [[0, 0, 0, 0]], [-3.0])
+    case = case_of(odds, durations, [[0, 0, 0, 0, 0]], [-3.0])
     assert best_path(*case.arrays).tolist() == [[900, 1100]]
     onset, cover, _, _ = case.tables()[2]
     assert onset[0, 900] == pytest.approx(1.0, abs=1e-8)
@@ -204,8 +205,8 @@ def test_skipping_is_exact_at_a_thousand_frames_of_certainty():
 def test_no_span_crosses_a_frame_without_data_whatever_it_would_win():
     odds = np.full((1, 21), 30.0)
     observed = np.arange(21) != 10
-    case = case_of(odds, np.full((1, 22), -3.0), [[0, 0, 0, 0]], [-1e9], observed)
-    (a, b), = best_path(*case.arrays)
+    case = case_of(odds, np.full((1, 22), -3.0), [[0, 0, 0, 0, 0]], [-1e9], observed)
+    ((a, b),) = best_path(*case.arrays)
     assert (a, b) in ((0, 10), (11, 21))
     cover = case.tables()[2][1]
     assert cover[0, 10] == 0.0 and cover[0, 9] > 0

@@ -83,8 +83,12 @@ def test_V06_an_offset_changes_the_mean_and_nothing_else(offset):
     signal = (signal + offset) - offset  # what float64 keeps of it beside the offset
     at = windows(200, 50)
     moved, still = window_statistics(signal + offset, *at), window_statistics(signal, *at)
-    np.testing.assert_allclose(moved[..., [SD, SLOPE, STEP]], still[..., [SD, SLOPE, STEP]], rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(moved[..., [MEAN, LOW, HIGH]] - offset, still[..., [MEAN, LOW, HIGH]], atol=1e-6)
+    np.testing.assert_allclose(
+        moved[..., [SD, SLOPE, STEP]], still[..., [SD, SLOPE, STEP]], rtol=1e-6, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        moved[..., [MEAN, LOW, HIGH]] - offset, still[..., [MEAN, LOW, HIGH]], atol=1e-6
+    )
     tables = np.random.default_rng(2).normal(size=(2, 50, 4))
     np.testing.assert_allclose(
         band_powers(signal + offset, *at, *tables), band_powers(signal, *at, *tables), rtol=1e-5, atol=1e-6

@@ -29,7 +29,9 @@ def evidence_of(log_odds, *, seconds=4.0, sd=0.5, first=0, observed=None, lag_sd
     observed = np.ones(n, bool) if observed is None else np.asarray(observed)
     durations = np.tile([np.log(seconds), sd], (n_notes, 1))
     streams = ("wrist",)
-    return Evidence(log_odds, HOP, first, observed, durations, log_odds, "test", 0.0, lag_sd, streams)
+    return Evidence(
+        log_odds, HOP, first, observed, durations, log_odds, "test", lag_sd=lag_sd, streams=streams
+    )
 
 
 def blocks(n, *spans, high=2.0, low=-2.0):
@@ -126,7 +128,9 @@ def test_shifting_all_times_shifts_the_answer(problem, frames):
     by = frames * HOP
     later = dataclasses.replace(evidence, first=evidence.first + frames)
     moved = tuple(
-        dataclasses.replace(n, time=n.time and NoteTime(n.time.earliest + by, n.time.likely + by, n.time.latest + by))
+        dataclasses.replace(
+            n, time=n.time and NoteTime(n.time.earliest + by, n.time.likely + by, n.time.latest + by)
+        )
         for n in notes
     )
     here, there = place_notes(evidence, notes), place_notes(later, moved)
@@ -210,6 +214,18 @@ def test_an_untimed_note_with_flat_evidence_stays_placeable(n_frames, n_notes, s
     assert all(link.span is not None for link in alignment.links)
 
 
+def test_with_reach_a_time_may_point_anywhere_into_its_span():
+    evidence = evidence_of(blocks(120, (40, 80)), seconds=20.0, lag_sd=2.0)
+    early = (Note("walked", at(20.5)),)  # right after its start: 9.5 s from the middle
+    anywhere, middle = (
+        span_mass(dataclasses.replace(evidence, reach=reach), early, np.array([[40.0, 80.0]]))
+        for reach in (1.0, 0.0)
+    )
+    assert anywhere[0] > 0.99
+    assert place_notes(dataclasses.replace(evidence, reach=1.0), early).links[0].span == (20.0, 40.0)
+    assert middle[0] < anywhere[0]
+
+
 def test_timed_notes_with_flat_evidence_lie_about_their_times():
     notes = (Note("a", at(10.0)), Note("b", at(30.0)))
     alignment = place_notes(evidence_of(np.zeros((100, 2)), lag_sd=2.0), notes)
@@ -250,7 +266,7 @@ def test_N04_equal_times_and_equal_texts_keep_their_ids_and_order():
     odds = np.zeros((60, 4)) - 1.0
     odds[[*range(8, 14), *range(20, 26), *range(32, 38)], :3] = 2.0
     odds[46:52, 3] = 2.0
-    notes = tuple(Note("turned", at(11.0)) for _ in range(3)) + (Note("late", at(25.0)),)
+    notes = (*(Note("turned", at(11.0)) for _ in range(3)), Note("late", at(25.0)))
     alignment = place_notes(evidence_of(odds, seconds=3.0), notes)
     assert alignment.notes == notes
     assert alignment.spans.tolist() == [[4.0, 7.0], [10.0, 13.0], [16.0, 19.0], [23.0, 26.0]]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,18 +31,23 @@ def within(earliest, latest):
 
 def test_an_exact_time_is_shifted_by_the_learned_lag():
     windows = time_windows([at(100.0)], evidence_of(first=20, lag=-6.0, lag_sd=8.0))
-    assert windows.tolist() == [[(100 - 6) / 0.5 - 20, 0.0, 8.0 / 0.5, FLOOR]]
+    assert windows.tolist() == [[(100 - 6) / 0.5 - 20, 0.0, 8.0 / 0.5, FLOOR, 1.0]]
 
 
 def test_an_interval_is_flat_between_its_ends_and_knows_no_lag():
     windows = time_windows([within(10.0, 30.0)], evidence_of(lag=-6.0))
-    assert windows.tolist() == [[40.0, 20.0, 10.0, FLOOR]]
+    assert windows.tolist() == [[40.0, 20.0, 10.0, FLOOR, 1.0]]
     assert time_windows([within(10.0, 10.1)], evidence_of())[0, 2] == 1.0  # at least one frame
 
 
+def test_the_reach_goes_to_every_timed_note():
+    evidence = replace(evidence_of(), reach=0.25)
+    assert time_windows([at(1.0), Note("x"), within(1.0, 2.0)], evidence)[:, 4].tolist() == [0.25, 0.0, 0.25]
+
+
 def test_an_untimed_note_has_no_prior():
-    assert time_windows([Note("x")], evidence_of()).tolist() == [[0.0] * 4]
-    assert time_windows([], evidence_of()).shape == (0, 4)
+    assert time_windows([Note("x")], evidence_of()).tolist() == [[0.0] * 5]
+    assert time_windows([], evidence_of()).shape == (0, 5)
 
 
 def test_the_order_written_survives_imprecise_times():
@@ -78,7 +86,7 @@ def test_every_note_once_and_equal_times_in_the_order_written(times):
     notes = [Note("x", time) for time in times]
     order = decoding_order(notes, evidence_of())
     assert sorted(order) == list(range(len(notes)))
-    for a, b in zip(order, order[1:], strict=False):
+    for a, b in pairwise(order):
         if times[a] == times[b]:
             assert a < b or times[a] is None
 

@@ -23,7 +23,11 @@ class Counting(HashedEncoder):
         return super().encode(texts)
 
 
-@given(st.lists(st.lists(st.sampled_from(["sat", "walked", "", "\ud800", "e\u0301", "é"]), max_size=5), max_size=5))
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["sat", "walked", "", "\ud800", "e\u0301", "é"]), max_size=5), max_size=5
+    )
+)
 def test_the_same_rows_as_without(calls):
     cached, plain = CachedEncoder(HashedEncoder(32)), HashedEncoder(32)
     for texts in calls:

@@ -32,7 +32,9 @@ def test_known_cosines(encoder, a, b, cos):
 
 
 def test_meaning_counts_more_than_letters(encoder):
-    assert cosine(encoder, "he took a stroll", "he was walking") > cosine(encoder, "he took a stroll", "a roll")
+    assert cosine(encoder, "he took a stroll", "he was walking") > cosine(
+        encoder, "he took a stroll", "a roll"
+    )
 
 
 def test_it_is_a_text_encoder(encoder):

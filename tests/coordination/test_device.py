@@ -1,0 +1,41 @@
+"""align/coordination/device.py: the device asked for, or a clear no."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from align.coordination.device import choose_device, describe_device
+from align.errors import ParameterError, ResourceError
+
+
+def test_cpu_is_always_there():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert describe_device(torch.device("cpu")) == "cpu"
+
+
+def test_auto_takes_cuda_when_there_is_one(monkeypatch):
+    for there, kind in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert choose_device("auto").type == kind
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:x", "mps", "cpu:0"])
+def test_unknown_names_are_refused(name):
+    with pytest.raises(ParameterError, match="device"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize(("count", "name"), [(0, "cuda"), (0, "cuda:0"), (2, "cuda:2"), (1, "cuda:99")])
+def test_M08_a_missing_card_is_a_clear_error_and_never_the_cpu(monkeypatch, count, name):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(ResourceError, match="E-DEVICE") as caught:
+        choose_device(name)
+    assert caught.value.exit_code == 5 and str(count) in caught.value.message
+
+
+def test_a_card_is_named():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    device = choose_device("cuda:0")
+    assert torch.cuda.get_device_name(device) in describe_device(device)
