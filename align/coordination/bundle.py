@@ -35,6 +35,7 @@ _NUMBERS = {  # in the JSON, and what each must be greater than
     "sharpness": 0.0,
     "lag": -math.inf,
     "lag_sd": 0.0,
+    "reach": -math.ulp(0.0),
     "duration_mean": -math.inf,
     "duration_sd": 0.0,
 }
@@ -45,8 +46,8 @@ class Coordination:
     """A trained pair of encoders with all that it takes to align a session.
 
     ``sharpness``: how much a frame's log odds count (neighbouring frames are not independent); ``lag`` and
-    ``lag_sd``: mean and deviation, over exactly timed notes, of the middle of the span minus the time written,
-    in seconds.
+    ``lag_sd``: how far, in seconds, an exactly written time must be moved to point into its span, and how loosely
+    it does; ``reach``: 1 when it may point anywhere into the span, 0 at its middle alone.
     """
 
     layout: Layout
@@ -57,6 +58,7 @@ class Coordination:
     sharpness: float = 1.0
     lag: float = 0.0
     lag_sd: float = 30.0
+    reach: float = 1.0
 
     @classmethod
     def empty(cls, layout: Layout, plan: TrainingPlan, encoder: TextEncoder) -> Coordination:
@@ -68,14 +70,15 @@ class Coordination:
         none = DurationModel(0.0, np.zeros(encoder.dimension, np.float32), 1.0)
         return cls(layout, plan, encoder, none)
 
-    def with_times(self, lag: float, lag_sd: float) -> Coordination:
+    def with_times(self, lag: float, lag_sd: float, reach: float) -> Coordination:
         """A copy that knows how note times lie.
 
         Args:
-            lag: seconds from the time written to the middle of the span.
-            lag_sd: standard deviation of that, > 0.
+            lag: seconds to add to the time written.
+            lag_sd: standard deviation of what is left, seconds, > 0.
+            reach: 1 when a time may point anywhere into its span, 0 at its middle alone.
         """
-        return dataclasses.replace(self, lag=lag, lag_sd=lag_sd)
+        return dataclasses.replace(self, lag=lag, lag_sd=lag_sd, reach=reach)
 
     def with_durations(self, durations: DurationModel) -> Coordination:
         """A copy that knows how long things last.
@@ -135,6 +138,7 @@ class Coordination:
             method="contrastive",
             lag=self.lag,
             lag_sd=self.lag_sd,
+            reach=self.reach,
             streams=table.names,
         )
 
@@ -178,6 +182,7 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "sharpness": model.sharpness,
         "lag": model.lag,
         "lag_sd": model.lag_sd,
+        "reach": model.reach,
         "duration_mean": model.durations.mean,
         "duration_sd": model.durations.sd,
     }
@@ -300,7 +305,7 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
         stream = StreamEncoder(layout.n_features, plan.width, plan.dimension, plan.dilations, plan.dropout)
         network = Coordinator(stream, TextProjection(encoder.dimension, plan.dimension))
     network.load_state_dict(tensors, assign=True)
-    times = float(about["lag"]), float(about["lag_sd"])
+    times = float(about["lag"]), float(about["lag_sd"]), float(about["reach"])
     return Coordination(layout, plan, encoder, durations, network.eval(), float(about["sharpness"]), *times)
 
 

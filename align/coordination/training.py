@@ -24,6 +24,7 @@ from align.coordination.examples import (
     span_example,
     usable_notes,
 )
+from align.coordination.lags import note_lag
 from align.coordination.layout import fit_layout, session_table
 from align.coordination.losses import multi_positive_nce, soft_frame_loss, symmetric_nce
 from align.coordination.plan import TrainingPlan
@@ -82,6 +83,8 @@ def fit_coordination(
     model = Coordination.empty(layout, plan, encoder)
     if labelled:
         model = model.with_durations(_durations_of_spans(labelled, vocabulary, hop))
+        lag = note_lag(sessions)
+        model = model if lag is None else model.with_times(*lag, reach=1.0)
         examples = labelled
     if weak:
         examples, model = learn_weakly(labelled, weak, vocabulary, model, train)

@@ -64,7 +64,7 @@ def learn_weakly(
     share = _nothing_share(labelled)
     frames = float(np.mean([len(e.inputs) / max(1, len(e.notes)) for e, _ in weak]))
     spacing = frames * model.layout.hop
-    model = model.with_times(0.0, spacing)
+    model = model.with_times(0.0, spacing, 0.0)
     if not labelled:
         start = model.durations
         flat = dataclasses.replace(start, mean=float(np.log(spacing * (1 - share))), sd=_START_SD)
@@ -170,4 +170,4 @@ def _learned(
     lag = float(np.median(off[timed]))
     # robust: a tenth of gross errors must not widen the window
     lag_sd = float(1.4826 * np.median(np.abs(off[timed] - lag)))
-    return model.with_durations(durations).with_times(lag, max(lag_sd, model.layout.hop))
+    return model.with_durations(durations).with_times(lag, max(lag_sd, model.layout.hop), 0.0)

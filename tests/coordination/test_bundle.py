@@ -170,7 +170,7 @@ def test_M04_and_on_save(trained):
     with pytest.raises(InputError, match="E-MODEL-NONFINITE"):
         bundle_files(broken)
     with pytest.raises(InputError, match="E-MODEL-NONFINITE"):
-        bundle_files(trained.with_times(math.nan, 1.0))
+        bundle_files(trained.with_times(math.nan, 1.0, 1.0))
     with pytest.raises(InputError, match="E-MODEL-EMPTY"):
         bundle_files(Coordination.empty(trained.layout, trained.plan, trained.encoder))
 

@@ -215,15 +215,14 @@ def test_an_untimed_note_with_flat_evidence_stays_placeable(n_frames, n_notes, s
 
 
 def test_with_reach_a_time_may_point_anywhere_into_its_span():
-    evidence = evidence_of(blocks(120, (40, 80)), seconds=20.0, lag_sd=2.0)
+    evidence = evidence_of(blocks(120, (40, 80), high=0.15, low=-0.15), seconds=20.0, lag_sd=2.0)
     early = (Note("walked", at(20.5)),)  # right after its start: 9.5 s from the middle
     anywhere, middle = (
         span_mass(dataclasses.replace(evidence, reach=reach), early, np.array([[40.0, 80.0]]))
         for reach in (1.0, 0.0)
     )
-    assert anywhere[0] > 0.99
+    assert anywhere[0] > 0.9 and middle[0] < 0.8
     assert place_notes(dataclasses.replace(evidence, reach=1.0), early).links[0].span == (20.0, 40.0)
-    assert middle[0] < anywhere[0]
 
 
 def test_timed_notes_with_flat_evidence_lie_about_their_times():

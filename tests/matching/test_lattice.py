@@ -71,9 +71,8 @@ def test_a_timed_note_pays_for_the_width_of_its_window():
     untimed = build_lattice(evidence, notes_of(2))
     ok = untimed.durations > NEVER
     sd = 0.5 * 2.0 / HOP  # half of the half width, in frames
-    width = (
-        np.sqrt(2 * np.pi) * sd + 2 * 2.0 / HOP + np.e / HOP
-    )  # and what the span itself covers, as it may point anywhere
+    # and what the span itself covers, as the time may point anywhere into it
+    width = np.sqrt(2 * np.pi) * sd + 2 * 2.0 / HOP + np.e / HOP
     np.testing.assert_allclose((untimed.durations - timed.durations)[ok], np.log(width / 20))
 
 

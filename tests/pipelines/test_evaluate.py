@@ -46,7 +46,7 @@ def test_rows_are_counted_before_any_session_is_aligned(monkeypatch: pytest.Monk
         session("odd", rows=3),
         dataclasses.replace(session("odd"), truth=None),
     ):
-        with pytest.raises(InputError, match="E-TRUTH-ROWS.*'odd'"):
+        with pytest.raises(InputError, match=r"E-TRUTH-ROWS.*'odd'"):
             align_sessions([session(), wrong], "equal-slices", CONFIG, None)
 
 

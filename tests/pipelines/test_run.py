@@ -93,7 +93,7 @@ def test_the_settings_of_segmentation_are_obeyed(session: Session) -> None:
     assert counts(penalty=0.001, min_duration=10.0) <= [5, 6]
     wanted = 1200.0 * 60 / 3600  # a segment for every 3 s
     assert all(abs(count - wanted) <= 6 for count in counts(per_hour=1200.0))
-    with pytest.raises(ParameterError, match="segmentation.method"):
+    with pytest.raises(ParameterError, match=r"segmentation\.method"):
         counts(method="magic")
 
 
