@@ -107,14 +107,14 @@ class TrainingConfig:
     longest: int = field(
         default=4096, metadata=about("frames of a session seen in one step", least=16, most=10**7)
     )
-    rounds: int = field(default=4, metadata=about("of learning from note times alone", least=1, most=100))
+    rounds: int = field(default=14, metadata=about("of learning from note times alone", least=1, most=100))
 
 
 @dataclass(frozen=True, slots=True)
 class MatchingConfig:
     """Similarity and time -> alignment."""
 
-    method: str = field(default="auto", metadata=about("auto, contrastive or dtw"))
+    method: str = field(default="auto", metadata=about("auto, contrastive, captions, dtw or equal-slices"))
     order: Literal["monotone", "free"] = field(
         default="monotone", metadata=about("may a later note precede an earlier one?")
     )

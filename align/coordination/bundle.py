@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +29,15 @@ __all__ = ["FORMAT", "Coordination", "bundle_files", "load_coordination"]
 FORMAT = "align-coordination/1"
 _WEIGHTS, _ABOUT = "model.safetensors", "model.json"
 _LARGEST_ABOUT, _LARGEST_WEIGHTS = 16_000_000, 4_000_000_000  # bytes
-_NUMBERS = {  # in the JSON, and what each must be greater than
-    "hop": 0.0,
-    "sharpness": 0.0,
-    "lag": -math.inf,
-    "lag_sd": 0.0,
-    "reach": -math.ulp(0.0),
-    "duration_mean": -math.inf,
-    "duration_sd": 0.0,
+_TINY, _HUGE = 1e-30, 1e30
+_NUMBERS = {  # in the JSON: least and most
+    "hop": (_TINY, _HUGE),
+    "sharpness": (_TINY, _HUGE),
+    "lag": (-_HUGE, _HUGE),
+    "lag_sd": (_TINY, _HUGE),
+    "reach": (0.0, 1.0),
+    "duration_mean": (-_HUGE, _HUGE),
+    "duration_sd": (_TINY, _HUGE),
 }
 
 
@@ -206,10 +206,10 @@ def _check_tensors(tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def _check_numbers(about: Mapping[str, Any]) -> None:
-    for name, above in _NUMBERS.items():
-        if not above < float(about[name]) < math.inf:
+    for name, (least, most) in _NUMBERS.items():
+        if not least <= float(about[name]) <= most:
             raise InputError(
-                "E-MODEL-NONFINITE", f"{name} is {about[name]!r}; allowed: a finite number > {above:g}"
+                "E-MODEL-NONFINITE", f"{name} is {about[name]!r}; allowed: {least:g} to {most:g}"
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from align.errors import InputError
 from align.features.frames import FrameTable
 from align.text.protocol import TextEncoder
 
-__all__ = ["Example", "Vocabulary", "make_vocabulary", "span_example", "usable_notes"]
+__all__ = ["Example", "Vocabulary", "make_vocabulary", "people_apart", "span_example", "usable_notes"]
 
 NOTHING = -1
 UNKNOWN = -2  # frames that do not count: outside every run
@@ -113,7 +113,7 @@ def span_example(
     """An example from one session's rows; frames in no true span are "nothing" when spans are known.
 
     Args:
-        session: gives its name: sessions that share it up to the first "_" are of one group (a person).
+        session: gives its name; the group is the name up to the first "_" (a person), see ``people_apart``.
         table: its frames.
         layout: of the model to train.
         vocabulary: holds the text of every row.
@@ -133,3 +133,15 @@ def span_example(
     target[~table.observed] = UNKNOWN
     group = session.name.split("_")[0]
     return Example(table, model_inputs(table, layout), target, notes, spans, group)
+
+
+def people_apart(examples: Sequence[Example], names: Sequence[str]) -> list[Example]:
+    """Examples grouped by session where all names begin alike: then the beginning does not tell people apart.
+
+    Args:
+        examples: one per session.
+        names: of the sessions, in the same order.
+    """
+    if len({e.group for e in examples}) > 1:
+        return list(examples)
+    return [replace(e, group=name) for e, name in zip(examples, names, strict=True)]

@@ -34,7 +34,9 @@ class TrainingPlan:
         weight_decay: of AdamW.
         width, dimension, dilations, dropout: of the stream encoder and the shared space.
         longest: frames of a session seen in one step; longer sessions are cut at random.
-        rounds: of expectation-maximisation when only note times are known.
+        rounds: of expectation-maximisation when only note times or their order are known.
+        nothing_share: share of the time that no note speaks of, in (0, 1), for learning without spans; None: as in
+            the labelled sessions, 0.3 without any.
         hop: seconds per frame, or None: chosen from the sessions' lengths and numbers of notes.
         encoder: text encoder, a name of ``align.text.text_encoder``.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -53,7 +55,8 @@ class TrainingPlan:
     dilations: tuple[int, ...] = (1, 2, 4, 8)
     dropout: float = 0.2
     longest: int = 4096
-    rounds: int = 4
+    rounds: int = 14
+    nothing_share: float | None = None
     hop: float | None = None
     encoder: str = "auto"
     device: str = "auto"
@@ -63,6 +66,8 @@ class TrainingPlan:
         for name, (least, most) in _RANGES.items():
             if not least <= getattr(self, name) <= most:
                 raise ParameterError(name, getattr(self, name), f"{least:g} to {most:g}")
+        if self.nothing_share is not None and not 0 < self.nothing_share < 1:
+            raise ParameterError("nothing_share", self.nothing_share, "between 0 and 1, or None")
         if self.hop is not None and not 0 < self.hop < math.inf:
             raise ParameterError("hop", self.hop, "seconds > 0, or None")
         if not 1 <= len(self.dilations) <= 64 or not all(1 <= d <= 4096 for d in self.dilations):

@@ -21,6 +21,7 @@ from align.coordination.examples import (
     Example,
     Vocabulary,
     make_vocabulary,
+    people_apart,
     span_example,
     usable_notes,
 )
@@ -39,6 +40,7 @@ __all__ = ["fit_coordination", "fit_network"]
 
 Progress = Callable[[str, int, int], None]
 _SEGMENT_WEIGHT = 0.5  # of the span-to-text loss beside the frame loss
+_LEAST_SHARE = 1.0  # frames: no text is taken to be rarer
 
 
 def fit_coordination(
@@ -73,6 +75,7 @@ def fit_coordination(
     examples = [
         span_example(s, t, layout, vocabulary, r) for s, t, r in zip(sessions, tables, rows, strict=True)
     ]
+    examples = people_apart(examples, [s.name for s in sessions])
     labelled = [e for e in examples if np.isfinite(e.spans).any()]
     times = [[note for note, _ in r] for r in rows]
     weak = [(e, n) for e, n in zip(examples, times, strict=True) if not np.isfinite(e.spans).any() and n]
@@ -87,7 +90,7 @@ def fit_coordination(
         model = model if lag is None else model.with_times(*lag, reach=1.0)
         examples = labelled
     if weak:
-        examples, model = learn_weakly(labelled, weak, vocabulary, model, train)
+        examples, model = learn_weakly(labelled, weak, vocabulary, model)
     sharpness = choose_sharpness(examples, vocabulary, model, train)
     return model.with_network(train(examples, plan.seed), sharpness)
 
@@ -112,6 +115,7 @@ def fit_network(
     optimiser = torch.optim.AdamW(
         coordinator.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
     )
+    usual = torch.from_numpy(_log_shares(examples, len(texts))).to(device)
     per_epoch = math.ceil(len(examples) / plan.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, plan.learning_rate, total_steps=plan.epochs * per_epoch, pct_start=0.2
@@ -122,7 +126,7 @@ def fit_network(
         for start in range(0, len(order), plan.batch):
             batch = [examples[i] for i in order[start : start + plan.batch]]
             with _memory_counted():
-                loss = _loss(coordinator, batch, texts, same, (plan.longest, rng))
+                loss = _loss(coordinator, batch, texts, same, usual, (plan.longest, rng))
                 if not bool(torch.isfinite(loss)):
                     raise InputError("E-TRAIN-DEGENERATE", f"the loss is not finite in epoch {epoch}")
                 optimiser.zero_grad(set_to_none=True)
@@ -149,6 +153,7 @@ def _loss(
     batch: Sequence[Example],
     texts: torch.Tensor,
     same: torch.Tensor,
+    usual: torch.Tensor,
     cut: tuple[int, np.random.Generator],
 ) -> torch.Tensor:
     """Frames against all texts and "nothing", and spans against one another's texts."""
@@ -186,8 +191,21 @@ def _loss(
     for i, (_, _, soft) in enumerate(pieces):
         if soft is not None:
             wanted = _spread(torch.from_numpy(soft).to(device), batch[i].notes, n_texts)
-            loss = loss + soft_frame_loss(logits[i, : len(soft)], wanted) / len(pieces)
+            loss = loss + soft_frame_loss(logits[i, : len(soft)] + usual, wanted) / len(pieces)
     return loss
+
+
+def _log_shares(examples: Sequence[Example], n_texts: int) -> np.ndarray:
+    """(n_texts + 1,) log share of the time that each text and "nothing" takes in the soft targets.
+
+    Added to the logits in training, so that these learn ``log p(frame | text)`` whatever the share of a text or
+    the number of its paraphrases. Reference: logit adjustment, Menon et al., arXiv 2007.07314, equation 10.
+    """
+    shares = np.full(n_texts + 1, _LEAST_SHARE)
+    for example in examples:
+        if example.soft is not None:
+            np.add.at(shares, np.append(example.notes, n_texts), example.soft.sum(axis=0, dtype=np.float64))
+    return np.log(shares / shares.sum()).astype(np.float32)
 
 
 def _spread(soft: torch.Tensor, notes: np.ndarray, n_texts: int) -> torch.Tensor:

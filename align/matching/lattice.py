@@ -17,7 +17,7 @@ __all__ = ["Lattice", "build_lattice"]
 NEVER = -1e30
 _TAIL = 3.5  # standard deviations of the log duration that count
 _LARGEST = 700.0  # log of a number that float64 still holds
-P_NOTHING = 0.05  # prior probability that a note refers to nothing in the recording
+P_NOTHING = 0.02  # prior probability that a note refers to nothing in the recording
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -188,7 +188,15 @@ def load_from(files):
 
 @pytest.mark.parametrize(
     "change",
-    [{"sharpness": 0.0}, {"lag": math.nan}, {"lag_sd": -1.0}, {"duration_sd": 0.0}, {"hop": math.inf}],
+    [
+        {"sharpness": 0.0},
+        {"lag": math.nan},
+        {"lag_sd": -1.0},
+        {"duration_sd": 0.0},
+        {"hop": math.inf},
+        {"reach": 1.5},
+        {"reach": -0.1},
+    ],
 )
 def test_M04_numbers_out_of_range_are_refused(folder, change):
     refused(rewritten(folder, change), "E-MODEL-NONFINITE")

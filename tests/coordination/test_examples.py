@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from align.coordination.examples import NOTHING, UNKNOWN, make_vocabulary, span_example, usable_notes
+from align.coordination.examples import (
+    NOTHING,
+    UNKNOWN,
+    Example,
+    make_vocabulary,
+    people_apart,
+    span_example,
+    usable_notes,
+)
 from align.coordination.layout import fit_layout, session_table
 from align.datatypes import Note, NoteTime, Session, Span, Stream
 from align.errors import InputError
@@ -94,3 +104,10 @@ def test_inputs_are_the_models_columns():
     session = session_of((Note("sat"),))
     example, _ = example_of(session)
     assert example.inputs.shape[0] == example.table.n_frames and np.isfinite(example.inputs).all()
+
+
+def test_sessions_named_alike_are_each_a_group_of_their_own():
+    one = Example(None, np.zeros((1, 1)), np.zeros(1), np.zeros(1), np.zeros((1, 2)), "session")
+    other = dataclasses.replace(one, group="p2")
+    assert [e.group for e in people_apart([one, one], ["session_00", "session_01"])] == ["session_00", "session_01"]
+    assert [e.group for e in people_apart([one, other], ["session_00", "p2_01"])] == ["session", "p2"]

@@ -98,6 +98,15 @@ def test_V03_a_flat_or_missing_channel_gives_finite_inputs():
     assert np.isfinite(inputs).all() and inputs.any()
 
 
+def test_the_noise_of_a_still_session_is_not_blown_up():
+    layout = fit_layout([table_of(stream_of("wrist"))])
+    still = stream_of("wrist", seed=5)
+    still = dataclasses.replace(still, values=1e-4 * still.values)
+    table = table_of(still, layout=layout)
+    mean = table.channels[0].index("0.mean")
+    assert np.abs(model_inputs(table, layout)[:, layout.shift.size + mean]).max() < 0.05
+
+
 def test_V09_a_channel_a_million_times_larger_counts_no_more():
     small, large = stream_of("wrist"), stream_of("wrist")
     large = dataclasses.replace(large, values=large.values * np.array([1.0, 1e6]))

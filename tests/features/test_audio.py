@@ -48,6 +48,15 @@ def test_time_is_the_sessions_time(start):
     assert seconds.max() == pytest.approx(start + 2.1, abs=0.11)
 
 
+def test_a_burst_is_centred_to_a_hundredth_of_a_second():
+    values = 1e-4 * hiss(2.0)
+    values[8000:8800] += np.hanning(800) * np.sin(np.arange(800) * np.pi / 4)  # 1.0 to 1.1 s
+    frames = mel_frames(sound_of(values), 0.01)
+    power = 10 ** (frames.values[:, -1].astype(float) / 10)
+    centre = (power * (frames.times() + 0.005)).sum() / power.sum()
+    assert centre == pytest.approx(1.05, abs=0.007)  # a spectrum stands for the 10 ms after its middle
+
+
 @pytest.mark.parametrize("hertz", [300.0, 1000.0, 3000.0])
 def test_a_tone_shows_in_its_own_mel_band(hertz):
     import librosa

@@ -133,7 +133,18 @@ def test_mass_near_is_the_sum_over_the_spans_that_overlap_by_half(case, data):
     n_notes, n = case.prefix.shape[0], case.prefix.shape[1] - 1
     i = data.draw(st.integers(0, n_notes - 1))
     start = data.draw(st.floats(-1.0, n - 0.5))
-    span = np.array([start, start + data.draw(st.floats(0.25, n))])
+    compare_mass(case, i, np.array([start, start + data.draw(st.floats(0.25, n))]))
+
+
+def test_mass_near_every_whole_span():
+    odds = np.random.default_rng(3).normal(size=(2, 7))
+    case = case_of(odds, np.full((2, 8), -2.0), [[3.0, 0.0, 2.0, 8.0, 0.0], [0.0] * 5], [-1.0, -2.0])
+    for a in range(7):
+        for b in range(a + 1, 8):
+            compare_mass(case, b % 2, np.array([a, b], float))
+
+
+def compare_mass(case, i, span):
     scored, total = naive.placement_posterior(*case.arrays)
     expected, unsure = 0.0, 0.0
     for placement, score in scored:
@@ -190,16 +201,15 @@ def test_a_note_that_no_duration_allows_is_left_out():
     assert onset[0].sum() == 0.0 and onset[1].sum() > 0.9
 
 
-def test_skipping_is_exact_at_a_thousand_frames_of_certainty():
-    """Log sums over long recordings keep their precision: nothing is exponentiated unnormalised."""
-    odds = np.full((1, 2000), -20.0)
-    odds[0, 900:1100] = 20.0
-    durations = np.full((1, 301), -np.log(300))
-    case = case_of(odds, durations, [[0, 0, 0, 0, 0]], [-3.0])
-    assert best_path(*case.arrays).tolist() == [[900, 1100]]
+def test_certainty_over_hundreds_of_frames_loses_nothing():
+    """Log sums keep their precision where the score of a span is in the thousands."""
+    odds = np.full((1, 600), -20.0)
+    odds[0, 270:330] = 20.0
+    case = case_of(odds, np.full((1, 101), -np.log(100)), [[0, 0, 0, 0, 0]], [-3.0])
+    assert best_path(*case.arrays).tolist() == [[270, 330]]
     onset, cover, _, _ = case.tables()[2]
-    assert onset[0, 900] == pytest.approx(1.0, abs=1e-8)
-    assert cover[0, 950] == pytest.approx(1.0, abs=1e-8) and cover[0, 899] < 1e-6
+    assert onset[0, 270] == pytest.approx(1.0, abs=1e-8)
+    assert cover[0, 300] == pytest.approx(1.0, abs=1e-8) and cover[0, 269] < 1e-6
 
 
 def test_no_span_crosses_a_frame_without_data_whatever_it_would_win():

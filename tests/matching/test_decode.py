@@ -200,6 +200,7 @@ def test_a_written_time_chooses_between_equals():
     assert spans == [(5.0, 9.0), (30.0, 34.0)]
     unsure = place_notes(evidence_of(odds), (Note("walk"),)).links[0]
     assert unsure.probability == pytest.approx(0.5, abs=0.02)
+    assert unsure.probability < 0.5 and unsure.status == "ambiguous"
     assert {unsure.span, unsure.alternatives[0][:2]} == {(5.0, 9.0), (30.0, 34.0)}
 
 
