@@ -16,7 +16,9 @@ from hypothesis import settings
 ROOT = Path(__file__).parent.parent
 
 # The same examples on every machine and no time limit per example: machines that run tests are busy.
-settings.register_profile("align", deadline=None, derandomize=True, database=None, max_examples=50)
+# test_modes.py runs the kernels twice more with fewer examples
+examples = int(os.environ.get("ALIGN_TEST_EXAMPLES", "50"))
+settings.register_profile("align", deadline=None, derandomize=True, database=None, max_examples=examples)
 settings.load_profile("align")
 
 
