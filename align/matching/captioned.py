@@ -36,6 +36,7 @@ FLOOR = 0.05  # e: strength below which a phrase's absence says nothing
 LOOKS = 8.0  # independent looks at a note's usual share of the recording
 SPREAD = {"momentary": 0.6, "short": 0.8, "long": 0.8}  # standard deviation of the log duration
 MOMENT_S, SHORT_SHARE = 3.0, 0.5
+WIDEST = 1.0  # most deviation of the log duration: beyond it a duration says nothing and costs much time
 
 
 def caption_session(session: Session, encoder: TextEncoder) -> Evidence:
@@ -136,4 +137,4 @@ def _durations(made: Description, meant: Floats) -> Floats:
     variance = np.array([SPREAD[kind] ** 2 for kind in kinds])
     mean = mix @ log_mean
     spread = np.sqrt(mix @ (variance + log_mean**2) - mean**2)
-    return np.column_stack([mean, spread])
+    return np.column_stack([mean, np.minimum(spread, WIDEST)])
