@@ -24,6 +24,7 @@ class CoarseView:
 
     @classmethod
     def of(cls, example: Example, pool: int) -> CoarseView:
+        """``pool`` frames a cell, cells on multiples of that on the session clock; >= 1."""
         table = example.table
         absolute = (table.first + np.arange(table.n_frames)) // pool
         cell = absolute - absolute[0]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
 
 from align.datatypes import Floats
 
@@ -55,7 +54,7 @@ class TextGaussians:
 
     def _log_density(self, frames: Floats, k: int) -> Floats:
         """Up to the constant that all share."""
-        z = solve_triangular(self.factors[k], (frames - self.means[k]).T, lower=True)
+        z = np.linalg.solve(self.factors[k], (frames - self.means[k]).T)
         return np.asarray(-0.5 * (z * z).sum(axis=0) - np.log(np.diag(self.factors[k])).sum())
 
 

@@ -36,7 +36,7 @@ class TrainingPlan:
         longest: frames of a session seen in one step; longer sessions are cut at random.
         rounds: of expectation-maximisation when only note times or their order are known.
         nothing_share: share of the time that no note speaks of, in (0, 1), for learning without spans; None: as in
-            the labelled sessions, 0.3 without any.
+            the labelled sessions, without any the share under which the notes are most surely placed.
         hop: seconds per frame, or None: chosen from the sessions' lengths and numbers of notes.
         encoder: text encoder, a name of ``align.text.text_encoder``.
         device: "auto", "cpu", "cuda" or "cuda:N".

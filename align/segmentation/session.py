@@ -72,7 +72,9 @@ def segment_frames(
         for r, t in zip(runs, at, strict=True)
     ]
     inside = [s for s, r in zip(samples, runs, strict=True) if stream.run_index[r] < s < stream.run_ends[r]]
-    return Segmentation.of(stream, inside, method=f"{cut.method} on frames", penalty=cut.penalty, cost=cut.cost)
+    return Segmentation.of(
+        stream, inside, method=f"{cut.method} on frames", penalty=cut.penalty, cost=cut.cost
+    )
 
 
 def joint_spans(segmentations: Sequence[Segmentation]) -> Floats:

@@ -109,5 +109,8 @@ def test_inputs_are_the_models_columns():
 def test_sessions_named_alike_are_each_a_group_of_their_own():
     one = Example(None, np.zeros((1, 1)), np.zeros(1), np.zeros(1), np.zeros((1, 2)), "session")
     other = dataclasses.replace(one, group="p2")
-    assert [e.group for e in people_apart([one, one], ["session_00", "session_01"])] == ["session_00", "session_01"]
+    assert [e.group for e in people_apart([one, one], ["session_00", "session_01"])] == [
+        "session_00",
+        "session_01",
+    ]
     assert [e.group for e in people_apart([one, other], ["session_00", "p2_01"])] == ["session", "p2"]

@@ -109,6 +109,12 @@ def test_the_share_of_nothing_is_held_where_it_is_asked_for(noisy, share):
     assert nothing_share(examples) == pytest.approx(share, abs=0.07)
 
 
+def test_the_share_of_nothing_is_found_when_nobody_tells(noisy, from_times):
+    examples, *_ = prepared(noisy)
+    truth = np.mean(np.concatenate([e.target for e in examples]) == -1)
+    assert nothing_share(from_times[0]) == pytest.approx(truth, abs=0.1)
+
+
 def test_without_a_share_asked_for_it_is_that_of_the_labelled_sessions(noisy):
     examples, _ = learned(noisy, n_labelled=3)
     assert nothing_share(examples[3:]) == pytest.approx(nothing_share(examples[:3]), abs=0.07)
