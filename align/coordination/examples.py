@@ -112,6 +112,8 @@ def span_example(
 ) -> Example:
     """An example from one session's rows; frames in no true span are "nothing" when spans are known.
 
+    Frames of a true span that nobody put in words do not count: something was there.
+
     Args:
         session: gives its name; the group is the name up to the first "_" (a person), see ``people_apart``.
         table: its frames.
@@ -124,6 +126,8 @@ def span_example(
     spans = np.full((len(rows), 2), np.nan)
     centres = (table.first + np.arange(table.n_frames) + 0.5) * table.hop
     target = np.full(table.n_frames, NOTHING, np.int64)
+    for span in session.truth or ():
+        target[(centres >= span.start) & (centres < span.end)] = UNKNOWN
     for i, (_, span) in enumerate(rows):
         if span is not None and np.isfinite(span.start) and np.isfinite(span.end):
             spans[i] = np.asarray([span.start, span.end]) / table.hop - table.first

@@ -114,3 +114,12 @@ def test_sessions_named_alike_are_each_a_group_of_their_own():
         "session_01",
     ]
     assert [e.group for e in people_apart([one, other], ["session_00", "p2_01"])] == ["session", "p2"]
+
+
+def test_a_true_span_without_words_is_not_nothing():
+    truth = (Span(2.0, 4.0, "A", "walks"), Span(6.0, 8.0, "B", ""))
+    example, vocabulary = example_of(session_of([], truth))
+    second = example.target.reshape(-1, 2)  # two frames a second
+    assert set(second[2:4].ravel()) == {vocabulary.texts.index("walks")}
+    assert set(second[6:8].ravel()) == {UNKNOWN}
+    assert set(second[[0, 1, 4, 5, 8, 9]].ravel()) == {NOTHING}
