@@ -126,8 +126,8 @@ def span_example(
     spans = np.full((len(rows), 2), np.nan)
     centres = (table.first + np.arange(table.n_frames) + 0.5) * table.hop
     target = np.full(table.n_frames, NOTHING, np.int64)
-    for span in session.truth or ():
-        target[(centres >= span.start) & (centres < span.end)] = UNKNOWN
+    for truth in session.truth or ():
+        target[(centres >= truth.start) & (centres < truth.end)] = UNKNOWN
     for i, (_, span) in enumerate(rows):
         if span is not None and np.isfinite(span.start) and np.isfinite(span.end):
             spans[i] = np.asarray([span.start, span.end]) / table.hop - table.first
