@@ -109,6 +109,16 @@ def _log_add(a: float, b: float) -> float:
 
 
 @njit(cache=True)
+def _log_total(scores: Array, count: int, top: float) -> float:
+    """Log of the sum of exp(scores[1..count]), ``top`` being their largest; what is 40 nats below it is left out."""
+    total = 0.0
+    for k in range(1, count + 1):
+        if scores[k] > top - 40.0:
+            total += np.exp(scores[k] - top)
+    return top + np.log(total)
+
+
+@njit(cache=True)
 def forward_backward(
     prefix: Array, durations: Array, priors: Array, skip: Array, earliest: Indices
 ) -> tuple[Array, Array]:
@@ -142,11 +152,7 @@ def forward_backward(
                 scores[length] = value
                 top = max(top, value)
             if top > NEVER:
-                total = 0.0
-                for length in range(1, reach + 1):
-                    if scores[length] > top - 40.0:
-                        total += np.exp(scores[length] - top)
-                running = _log_add(running, top + np.log(total) + prefix[i, t])
+                running = _log_add(running, _log_total(scores, reach, top) + prefix[i, t])
             before[i + 1, t] = _log_add(running, before[i, t] + skip[i])
     for i in range(n_notes - 1, -1, -1):
         running = NEVER
@@ -165,11 +171,7 @@ def forward_backward(
                 scores[length] = value
                 top = max(top, value)
             if top > NEVER:
-                total = 0.0
-                for length in range(1, reach + 1):
-                    if scores[length] > top - 40.0:
-                        total += np.exp(scores[length] - top)
-                running = _log_add(running, top + np.log(total) - prefix[i, t])
+                running = _log_add(running, _log_total(scores, reach, top) - prefix[i, t])
             after[i, t] = _log_add(running, after[i + 1, t] + skip[i])
     return before, after
 
