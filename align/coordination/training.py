@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from align.coordination.bundle import Coordination
-from align.coordination.device import choose_device
+from align.coordination.device import choose_device, threads_for
 from align.coordination.durations import DurationModel, fit_durations
 from align.coordination.encoders import Coordinator, StreamEncoder, TextProjection
 from align.coordination.examples import (
@@ -81,7 +81,8 @@ def fit_coordination(
     weak = [(e, n) for e, n in zip(examples, times, strict=True) if not np.isfinite(e.spans).any() and n]
 
     def train(on: Sequence[Example], seed: int) -> Coordinator:
-        return fit_network(on, vocabulary, plan, seed, device, tell)
+        with threads_for(plan.width):
+            return fit_network(on, vocabulary, plan, seed, device, tell)
 
     model = Coordination.empty(layout, plan, encoder)
     if labelled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from align.coordination.device import choose_device, describe_device
+from align.coordination.device import choose_device, describe_device, threads_for
 from align.errors import ParameterError, ResourceError
 
 
@@ -39,3 +39,12 @@ def test_a_card_is_named():
         pytest.skip("no CUDA device here")
     device = choose_device("cuda:0")
     assert torch.cuda.get_device_name(device) in describe_device(device)
+
+
+def test_small_networks_train_on_one_thread_and_the_number_comes_back():
+    before = torch.get_num_threads()
+    with threads_for(96):
+        assert torch.get_num_threads() == 1
+    with threads_for(4096):
+        assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == before
