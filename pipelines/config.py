@@ -108,6 +108,10 @@ class TrainingConfig:
         default=4096, metadata=about("frames of a session seen in one step", least=16, most=10**7)
     )
     rounds: int = field(default=14, metadata=about("of learning from note times alone", least=1, most=100))
+    nothing_share: float | Auto = field(
+        default="auto",
+        metadata=about("share of the time no note speaks of; auto: estimated", above=0, most=0.99),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ def plan_of(config: RunConfig) -> TrainingPlan:
 
     known = {f.name for f in dataclasses.fields(TrainingPlan)}
     values = {k: v for k, v in dataclasses.asdict(config.training).items() if k in known}
+    values["nothing_share"] = None if values["nothing_share"] == "auto" else values["nothing_share"]
     hop = None if config.features.hop == "auto" else config.features.hop
     return TrainingPlan(**{**values, "hop": hop, "encoder": config.text.encoder})
 
