@@ -155,7 +155,7 @@ def growth(name: str) -> dict[str, Any]:
 
 
 def peer(name: str, n_text: str, d_text: str, min_text: str) -> dict[str, Any]:
-    """Against ruptures, interleaved."""
+    """Against ruptures, one after the other in one run."""
     import ruptures
 
     from align import Stream, segment
