@@ -13,14 +13,15 @@ import numpy.typing as npt
 from align import clock
 from align.datatypes import Floats, Segmentation, Stream
 from align.errors import ParameterError
-from align.segmentation.exact import Run, changes_l2, misfit_l2, prepared_runs
+from align.segmentation.costs import Fitted
+from align.segmentation.exact import changes_exact, misfit_l2, prepared_runs
 from align.segmentation.penalty import PENALTIES, penalty_for_count
 
 __all__ = ["METHODS", "segment"]
 
-Cut = Callable[[Run, float], npt.NDArray[np.int64]]
+Search = Callable[[Fitted, float, int], npt.NDArray[np.int64]]
 
-METHODS: Mapping[str, Cut] = MappingProxyType({"l2": changes_l2})
+METHODS: Mapping[str, Search] = MappingProxyType({"l2": changes_exact})
 _AUTO_METHOD = "l2"
 
 
@@ -74,15 +75,18 @@ def segment(
     if per_hour is not None and not isinstance(penalty, str):
         raise ParameterError("per_hour", per_hour, 'None when penalty is a number (give penalty="auto")')
     scale, price = _scale_and_price(stream, penalty)
-    runs = prepared_runs(stream, scale, min_size)
+    runs = prepared_runs(stream, used, scale, min_size)
+    no_limit = stream.n_samples
     if per_hour is not None:
         target = per_hour * stream.n_samples / stream.rate / 3600
         price = penalty_for_count(
-            lambda p: sum(1 + len(cut(run, p)) for run in runs), max(target, len(runs)), price
+            lambda p: sum(1 + len(cut(run.fitted, p, no_limit)) for run in runs),
+            max(target, len(runs)),
+            price,
         )
-    changes = [cut(run, price) for run in runs]
+    changes = [run.first + cut(run.fitted, price, no_limit) for run in runs]
     cost = sum(
-        misfit_l2(run, [0, *(c - run.first), run.n_samples]) for run, c in zip(runs, changes, strict=True)
+        misfit_l2(run, [0, *(c - run.first), len(run.values)]) for run, c in zip(runs, changes, strict=True)
     )
     return Segmentation.of(stream, np.concatenate(changes), method=used, penalty=price, cost=cost)
 

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from align.datatypes import Floats, Stream
 from align.errors import InputError
+from align.segmentation.costs import Fitted, fit_cost
 
-__all__ = ["Run", "changes_l2", "filled", "misfit_l2", "prepared_runs"]
+__all__ = ["Run", "changes_exact", "filled", "misfit_l2", "prepared_runs"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -23,25 +24,21 @@ class Run:
     """One contiguous run, ready to be cut at any penalty.
 
     ``first`` is its first sample in the stream; ``values`` (n, d) without missing cells; ``scale`` (d,) what
-    each channel is multiplied by; ``sums`` its prefix sums, or None when it is too short to be cut.
+    each channel is multiplied by.
     """
 
     first: int
     values: npt.NDArray[np.floating[Any]]
     scale: Floats
-    min_size: int
-    sums: Floats | None
-
-    @property
-    def n_samples(self) -> int:
-        return len(self.values)
+    fitted: Fitted
 
 
-def prepared_runs(stream: Stream, scale: Floats, min_size: int) -> list[Run]:
-    """The runs of a stream, filled, checked and summed.
+def prepared_runs(stream: Stream, cost: str, scale: Floats, min_size: int) -> list[Run]:
+    """The runs of a stream, filled, checked and fitted.
 
     Args:
         stream: any stream.
+        cost: a key of ``COSTS``.
         scale: (n_channels,) finite; what each channel is multiplied by, 0 to ignore it.
         min_size: least samples of a segment, >= 1.
 
@@ -53,14 +50,7 @@ def prepared_runs(stream: Stream, scale: Floats, min_size: int) -> list[Run]:
         values = stream.values[first:end]
         _check_range(stream, int(first), values, scale)
         values = filled(values)
-        sums = None
-        if end - first >= 2 * min_size:
-            from align.kernels.lazy_bounds import BACK, front_for
-            from align.kernels.pelt import prefix_sums
-
-            shift = values.mean(axis=0, dtype=np.float64)
-            sums = prefix_sums(values, shift, scale, front_for(min_size), BACK)
-        runs.append(Run(int(first), values, scale, min_size, sums))
+        runs.append(Run(int(first), values, scale, fit_cost(cost, values, scale, min_size)))
     return runs
 
 
@@ -135,24 +125,20 @@ def _check_range(stream: Stream, first: int, values: npt.NDArray[np.floating[Any
             )
 
 
-def changes_l2(run: Run, penalty: float) -> Ints:
-    """Change points of one run that minimise squared misfit plus ``penalty`` per change point.
+def changes_exact(fitted: Fitted, penalty: float, most: int) -> Ints:
+    """Change points of one run that minimise the sum of costs plus ``penalty`` per change point.
 
     Args:
-        run: from ``prepared_runs``.
+        fitted: from ``fit_cost``.
         penalty: price of one more change point, >= 0.
+        most: largest number of change points; 0 gives none, and any number from n_samples on is no limit.
 
     Returns:
-        (n_changes,) ascending sample indices in the stream; empty for a run shorter than two segments.
+        (n_changes,) ascending samples of the run; none where no two segments fit.
     """
-    if run.sums is None:
+    if not fitted.tables or most == 0:
         return np.empty(0, np.int64)
-    from align.kernels.lazy_bounds import front_for, lazy_bounds
-    from align.kernels.pelt import backtrack
-
-    front = front_for(run.min_size)
-    price = lazy_bounds(run.sums, front, run.n_samples, penalty, run.min_size)
-    return run.first + backtrack(run.sums, price, front, run.n_samples, penalty, run.min_size)
+    return fitted.cost.changes(fitted, penalty)
 
 
 def misfit_l2(run: Run, boundaries: npt.ArrayLike) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from align.datatypes import Stream
-from align.segmentation.exact import changes_l2, filled, misfit_l2, prepared_runs
+from align.segmentation.exact import changes_exact, filled, misfit_l2, prepared_runs
 
 
 def test_filled_returns_the_same_array_when_nothing_is_missing():
@@ -29,9 +29,9 @@ def test_filled_needs_no_more_than_one_valid_cell():
 
 def test_a_run_too_short_for_two_segments_is_not_summed():
     stream = Stream(np.arange(15.0), rate=1.0, run_index=np.array([0, 9]), run_start=np.array([0.0, 20.0]))
-    runs = prepared_runs(stream, np.ones(1), 4)
-    assert [run.sums is None for run in runs] == [False, True]
-    assert changes_l2(runs[1], 0.0).size == 0
+    runs = prepared_runs(stream, "l2", np.ones(1), 4)
+    assert [run.fitted.tables == () for run in runs] == [False, True]
+    assert changes_exact(runs[1].fitted, 0.0, 6).size == 0
     assert misfit_l2(runs[1], [0, 6]) == 17.5
 
 
@@ -39,5 +39,5 @@ def test_change_points_are_indices_of_the_stream():
     stream = Stream(
         [0.0, 0, 0, 0, 0, 9, 9], rate=1.0, run_index=np.array([0, 3]), run_start=np.array([0.0, 20.0])
     )
-    runs = prepared_runs(stream, np.ones(1), 1)
-    assert [changes_l2(run, 1.0).tolist() for run in runs] == [[], [5]]
+    runs = prepared_runs(stream, "l2", np.ones(1), 1)
+    assert [(run.first + changes_exact(run.fitted, 1.0, 7)).tolist() for run in runs] == [[], [5]]
