@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .bench-venv
+BENCH ?=  # options of the segmentation benchmarks, as BENCH=--quick
 ALIGN_DATA ?= ../shared/data
 
 .PHONY: demo test lint bench clean
@@ -28,8 +30,16 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP)
-	$(BIN)/python -m benchmarks.segment
+# The peers live in a venv of their own: some of them cap numba and numpy below what align uses.
+$(PEERS)/.installed: benchmarks/peers.txt
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps -r $<
+	$(PEERS)/bin/python -m pip check --disable-pip-version-check
+	touch $@
+
+bench: $(STAMP) $(PEERS)/.installed
+	$(BIN)/python -m benchmarks.segmentation $(BENCH)
+	ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.shape $(BENCH)
 	@if [ -d "$(ALIGN_DATA)" ]; then \
 		ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.alignment; \
 	else \
@@ -37,4 +47,4 @@ bench: $(STAMP)
 	fi
 
 clean:
-	rm -rf $(VENV) demo_out
+	rm -rf $(VENV) $(PEERS) demo_out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from cli.options import policy_options
 
 if TYPE_CHECKING:
     from align.answers import TokenSequence
+    from align.datatypes import Segmentation, Stream
 
 __all__ = ["command"]
 
@@ -31,6 +33,22 @@ def _price(value: str) -> float | str:
         return value
 
 
+def _spans(value: str) -> list[tuple[float, float]]:
+    """Pairs of seconds from "10-20.5,60-75", or from the columns start and end of a file."""
+    if Path(value).is_file():
+        with open(value, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        pairs = [(row.get("start") or "", row.get("end") or "") for row in rows]
+    else:
+        pairs = [tuple(part.split("-")) for part in value.split(",")]  # type: ignore[misc]
+    try:
+        return [(float(start), float(end)) for start, end in pairs]
+    except (ValueError, TypeError):
+        raise click.BadParameter(
+            "allowed: START-END,START-END in seconds, or a CSV file with the columns start and end"
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class _Cutting:
     """What is asked of every stream."""
@@ -38,8 +56,11 @@ class _Cutting:
     method: str
     penalty: float | str
     per_hour: float | None
+    n_segments: int | None
+    like: list[tuple[float, float]] | None
     min_duration: float | None
     features: bool
+    explain: bool
 
 
 @click.command("segment")
@@ -52,7 +73,14 @@ class _Cutting:
     show_default=True,
     help="Where the table goes; - is stdout.",
 )
-@click.option("--method", default="auto", show_default=True, help="auto, or l2: changes of the level.")
+@click.option(
+    "--method",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="l2 (level), meanvar (level and spread), trend, shape (a recurring pattern), l1, huber, rank, kernel, "
+    "poisson, ar, ...; binary:, seeded:, bottom-up: or window: before a cost; ruptures:NAME.",
+)
 @click.option(
     "--penalty",
     type=_price,
@@ -62,12 +90,20 @@ class _Cutting:
     help="Price of one more change point; a number is taken in the data's own units, squared.",
 )
 @click.option("--per-hour", type=float, metavar="N", help="About how many segments per recorded hour.")
+@click.option("--n-segments", type=int, metavar="N", help="How many segments a stream has.")
+@click.option(
+    "--like",
+    type=_spans,
+    metavar="SPANS",
+    help="Segments as they should be: START-END,START-END in seconds, or a CSV file with start and end.",
+)
 @click.option("--min-duration", type=float, metavar="S", help="Least seconds of a segment.")
 @click.option(
     "--features",
     is_flag=True,
     help="Cut frames of features (movement, rhythm, sound bands) instead of the samples.",
 )
+@click.option("--explain", is_flag=True, help="Say on stderr how each stream was cut, and why so.")
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @policy_options
 def command(sensors: tuple[Path, ...], output: str, force: bool, policy: Policy, **cutting: Any) -> int:
@@ -118,10 +154,25 @@ def _tokens_of(path: Path, policy: Policy, cutting: _Cutting) -> list[TokenSeque
             method=cutting.method,
             penalty=cutting.penalty,
             per_hour=cutting.per_hour,
+            n_segments=cutting.n_segments,
+            like=cutting.like,
             min_duration=cutting.min_duration,
         )
+        if cutting.explain:
+            print(_explained(frames, segments, cutting), file=sys.stderr)
         sequences.append(tokenize(frames, segments, fit_codebook([(frames, segments)])))
     return sequences
+
+
+def _explained(stream: Stream, segments: Segmentation, cutting: _Cutting) -> str:
+    from align.segmentation import choose_method
+
+    parts = [f"{stream.name}: {segments.n_segments} segments by {segments.method}"]
+    if cutting.method == "auto":
+        parts.append(choose_method(stream, cutting.penalty).why)
+    if not math.isnan(segments.penalty):
+        parts.append(f"penalty {segments.penalty:.4g}")
+    return escape_controls("; ".join(parts))
 
 
 def _table(tokens: list[tuple[Path, TokenSequence]]) -> str:

@@ -1,5 +1,8 @@
 """Slow twins of the kernels: each written straight from its definition, to compare with."""
 
+import itertools
+
+import numpy as np
 
 # --- segmentation (align/kernels/pelt.py, align/kernels/lazy_bounds.py) ---------------------------------
 
@@ -37,6 +40,41 @@ def least_penalised_cost(values, penalty, min_size):
         s = np.arange(t - min_size + 1)
         cost = squares[t] - squares[s] - ((sums[t] - sums[s]) ** 2).sum(axis=1) / (t - s)
         total[t] = (total[s] + cost).min() + penalty
+    return float(total[n])
+
+
+# --- mean and variance (align/kernels/lazy_variance.py, align/kernels/variance.py) ----------------------
+
+
+def variance_cost(values, begin, end):
+    """Twice the negative log-likelihood of the best normal whose variance is 1 at least, less the constant."""
+    import numpy as np
+
+    cost = 0.0
+    for channel in np.asarray(values, np.longdouble)[begin:end].T:
+        squares = (channel - channel.mean()) ** 2
+        variance = max(squares.mean(), 1.0)
+        cost += (squares / variance + np.log(variance) - 1.0).sum()
+    return cost
+
+
+def least_variance_cost(values, penalty, min_size):
+    """The optimum over all segmentations by dynamic programming without pruning, in extended precision."""
+    import numpy as np
+
+    values = np.asarray(values, np.longdouble)
+    values = values - values.mean(axis=0)
+    zero = np.zeros((1, values.shape[1]), np.longdouble)
+    sums = np.concatenate([zero, values.cumsum(axis=0)])
+    squares = np.concatenate([zero, (values**2).cumsum(axis=0)])
+    n = len(values)
+    total = np.full(n + 1, np.inf, np.longdouble)
+    total[0] = -penalty
+    for t in range(min_size, n + 1):
+        s = np.arange(t - min_size + 1)[:, None]
+        variance = (squares[t] - squares[s[:, 0]] - (sums[t] - sums[s[:, 0]]) ** 2 / (t - s)) / (t - s)
+        cost = (t - s) * (np.log(np.maximum(variance, 1)) + np.minimum(variance, 1) - 1)
+        total[t] = (total[s[:, 0]] + cost.sum(axis=1)).min() + penalty
     return float(total[n])
 
 
@@ -195,3 +233,465 @@ def band_powers(values, first, last, cosines, sines):
             centred = np.nan_to_num(window - np.nanmean(window), nan=0.0)
             out[i, c] = (centred @ cosines[rows]) ** 2 + (centred @ sines[rows]) ** 2
     return out
+
+
+# --- metrics (align/metrics/states.py, align/metrics/segmentation.py) -----------------------------------
+
+
+def pair_by_pair_rand(truth, predicted, weight):
+    """The weighted adjusted Rand index by a loop over all pairs of samples."""
+    total = same_true = same_found = both = 0.0
+    for s in range(len(truth)):
+        for t in range(s + 1, len(truth)):
+            w = weight[s] * weight[t]
+            a, b = truth[s] == truth[t], predicted[s] == predicted[t]
+            total += w
+            same_true += w * a
+            same_found += w * b
+            both += w * (a and b)
+    chance = same_true * same_found / total if total else 0.0
+    most = (same_true + same_found) / 2
+    return 1.0 if abs(most - chance) < 1e-9 * max(total, 1e-300) else (both - chance) / (most - chance)
+
+
+def depth_weights(truth):
+    """Distance of each sample's middle to the nearest true change, over its mean in the true segment."""
+    n = len(truth)
+    changes = [t for t in range(1, n) if truth[t] != truth[t - 1]]
+    if not changes:
+        return [1.0] * n
+    depth = [min(abs(t + 0.5 - c) for c in changes) for t in range(n)]
+    out = []
+    for begin, end in zip([0, *changes], [*changes, n], strict=True):
+        mean = sum(depth[begin:end]) / (end - begin)
+        out += [d / mean for d in depth[begin:end]]
+    return out
+
+
+def most_agreeing_samples(truth, predicted):
+    """Largest number of samples that agree under any one-to-one matching of states, by trying all."""
+    from itertools import permutations
+
+    true, found = sorted(set(truth)), sorted(set(predicted))
+    found += [None] * max(0, len(true) - len(found))
+    best = 0
+    for chosen in permutations(found, len(true)):
+        partner = dict(zip(chosen, true, strict=True))
+        best = max(best, sum(partner.get(p) == t for t, p in zip(truth, predicted, strict=True)))
+    return best
+
+
+def tcpd_f1(annotators, predicted, margin):
+    """F1 as van den Burg and Williams define it: every true point in turn takes its closest free prediction."""
+
+    def found_of(points):
+        free, count = {0, *predicted}, 0
+        for point in sorted(points):
+            near = min((abs(point - x), x) for x in free) if free else (margin + 1, 0)
+            if near[0] <= margin:
+                free.remove(near[1])
+                count += 1
+        return count
+
+    marked = [{0, *a} for a in annotators]
+    precision = found_of(set().union(*marked)) / len({0, *predicted})
+    recall = sum(found_of(a) / len(a) for a in marked) / len(marked)
+    return 2 * precision * recall / (precision + recall)
+
+
+# --- functional pruning and robust losses (align/kernels/functional.py, robust.py, robust_sums.py) -------
+
+
+def robust_losses(residuals, threshold, biweight):
+    """min(r^2, K^2), or r^2 up to K and 2 K |r| - K^2 beyond: the definitions."""
+    import numpy as np
+
+    far = np.abs(residuals)
+    if biweight:
+        return np.minimum(far, threshold) ** 2
+    return np.where(far <= threshold, far**2, 2 * threshold * far - threshold**2)
+
+
+def least_robust_cost(segment, threshold, biweight):
+    """Least sum of losses over all levels at which the sum's slope can be 0, by trying each; O(l^3).
+
+    Between the places where a sample comes within reach or leaves it the sum is a parabola of the samples
+    i..j-1 (in order) within reach; its lowest point is their mean, under Huber's loss shifted by the pull of the
+    others.
+    """
+    import numpy as np
+
+    y = np.sort(np.asarray(segment, np.longdouble))
+    n = len(y)
+    levels = [*y, *(y - threshold), *(y + threshold)]
+    for i in range(n):
+        for j in range(i + 1, n + 1):
+            pull = 0 if biweight else threshold * ((n - j) - i)
+            levels.append((y[i:j].sum() + pull) / (j - i))
+    residuals = y[None, :] - np.array(levels)[:, None]
+    return float(robust_losses(residuals, threshold, biweight).sum(axis=1).min())
+
+
+def least_total(cost, n, penalty, min_size):
+    """The optimum over all segmentations under any ``cost(s, t)``, by dynamic programming without pruning."""
+    total = [-penalty] + [float("inf")] * n
+    for t in range(min_size, n + 1):
+        parts = [total[s] + cost(s, t) for s in range(t - min_size + 1) if total[s] < float("inf")]
+        total[t] = min(parts) + penalty
+    return total[n]
+
+
+# --- costs of segments (align/segmentation/costs.py, align/kernels/segment_costs.py) --------------------
+
+
+def segment_misfit(name, values, begin, end):
+    """Cost of samples begin..end of a run (n, d), straight from its definition: what "costs.COSTS" promises."""
+    import numpy as np
+
+    values = np.asarray(values, float)
+    if name in ("rank", "kernel"):
+        return {"rank": _rank_misfit, "kernel": _kernel_misfit}[name](values, begin, end)
+    single = {
+        "l2": lambda run: ((run[begin:end] - run[begin:end].mean()) ** 2).sum(),
+        "l1": lambda run: np.abs(run[begin:end] - np.median(run[begin:end])).sum(),
+        "meanvar": lambda run: _floored_misfit(run, begin, end),
+        "huber": lambda run: _robust_misfit(run, begin, end, 1.345, True),
+        "biweight": lambda run: _robust_misfit(run, begin, end, 3.0, False),
+        "poisson": lambda run: _poisson_misfit(run[begin:end]),
+        "trend": lambda run: _residual(run[begin:end], [np.arange(end - begin)]),
+        "ar": lambda run: _residual(run[begin:end], _lags(run, begin, end)),
+        "categorical": lambda run: sum(
+            k * np.log((end - begin) / k) for k in np.unique(run[begin:end], return_counts=True)[1]
+        ),
+    }[name]
+    return float(sum(single(run) for run in values.T))
+
+
+def _floored_misfit(run, begin, end):
+    import numpy as np
+
+    gaps = np.diff(np.unique(run))
+    v = run[begin:end].var() / (gaps.min() ** 2 / 12) if gaps.size else 0.0
+    return (end - begin) * (np.log(max(v, 1.0)) + min(v, 1.0) - 1.0)
+
+
+def _robust_misfit(run, begin, end, threshold, is_huber):
+    """The least loss over the levels that can have it: each balances a run of neighbours in order of size."""
+    import numpy as np
+
+    steps = np.abs(np.diff(run))
+    noise = (np.median(steps) or steps.mean()) / 0.9538725524
+    limit = threshold * noise if noise else 1.0
+    x = np.sort(run[begin:end])
+    losses = []
+    for i in range(len(x)):
+        for j in range(i + 1, len(x) + 1):
+            pull = limit * ((len(x) - j) - i) if is_huber else 0.0
+            r = np.abs(x - (x[i:j].sum() + pull) / (j - i))
+            outside = 2 * limit * r - limit**2 if is_huber else limit**2
+            losses.append(np.where(r <= limit, r**2, outside).sum())
+    return min(losses)
+
+
+def _poisson_misfit(x):
+    import numpy as np
+
+    rate = x.mean()
+    return (rate - x * np.log(rate)).sum() if rate > 0 else 0.0
+
+
+def _residual(x, columns):
+    import numpy as np
+
+    design = np.stack([np.ones(len(x)), *columns], axis=1)
+    return ((x - design @ np.linalg.lstsq(design, x, rcond=1e-10)[0]) ** 2).sum()
+
+
+def _lags(run, begin, end):
+    import numpy as np
+
+    index = np.arange(begin, end)
+    return [run[np.maximum(index - lag, 0)] - run.mean() for lag in (1, 2)]
+
+
+def _rank_misfit(values, begin, end):
+    """n - N m' C^-1 m for the mean m of N centred ranks and the covariance C of all n."""
+    import numpy as np
+
+    ranks = np.array([[(x < v).sum() + ((x == v).sum() + 1) / 2 for v in x] for x in values.T]).T
+    ranks -= ranks.mean(axis=0)
+    inverse = np.linalg.pinv(ranks.T @ ranks / len(ranks), rcond=1e-9, hermitian=True)
+    mean = ranks[begin:end].mean(axis=0)
+    return -(end - begin) * float(mean @ inverse @ mean)
+
+
+def kernel_values(values):
+    """exp(-g |x - y|^2) for all pairs of up to 512 samples, g one over the median squared distance."""
+    import numpy as np
+
+    values = np.asarray(values, float)
+    squares = ((values[:, None, :] - values[None, :, :]) ** 2).sum(axis=2)
+    pairs = squares[np.triu_indices(len(values), 1)]
+    return np.exp(-squares / (np.median(pairs) or pairs.mean() or 1.0))
+
+
+def _kernel_misfit(values, begin, end):
+    return (end - begin) - float(kernel_values(values)[begin:end, begin:end].sum()) / (end - begin)
+
+
+def least_total_cost(cost, n, penalty, min_size):
+    """The optimum over all segmentations by dynamic programming without pruning; ``cost(starts, end)`` (m,)."""
+    import numpy as np
+
+    total = np.full(n + 1, np.inf)
+    total[0] = -penalty
+    for t in range(min_size, n + 1):
+        starts = np.arange(t - min_size + 1)
+        total[t] = (total[starts] + cost(starts, t)).min() + penalty
+    return float(total[n])
+
+
+# --- inexact searches (align/segmentation/greedy.py, align/segmentation/moves.py) -----------------------
+# ``cost(s, t)`` is the cost of samples s..t, t excluded; ``size`` the least samples of a segment.
+
+
+def best_split(cost, s, t, size):
+    """(gain, place) of the best split of s..t, or None where no two segments fit."""
+    places = range(s + size, t - size + 1)
+    return max(((cost(s, t) - cost(s, k) - cost(k, t), k) for k in places), default=None)
+
+
+def split_best_first(cost, n, penalty, most, size):
+    """Binary segmentation: of all segments split the one that gains most, at its best place."""
+    from itertools import pairwise
+
+    edges = [0, n]
+    while len(edges) - 2 < most:
+        splits = [best_split(cost, s, t, size) for s, t in pairwise(edges)]
+        best = max((split for split in splits if split), default=(0.0, 0))
+        if best[0] <= penalty:
+            break
+        edges = sorted([*edges, best[1]])
+    return edges[1:-1]
+
+
+def seeded_intervals(n):
+    """Layers of seeded intervals, widest first, from the definition; decay 1 / sqrt(2), down to length 2."""
+    import math
+
+    layers, k = [], 1
+    while (length := n * 2 ** (-(k - 1) / 2)) >= 2 - 1e-9:
+        count = 2 * math.ceil(2 ** ((k - 1) / 2)) - 1
+        shift = (n - length) / (count - 1) if count > 1 else 0.0
+        begins = [i * shift for i in range(count)]
+        layers.append([(math.floor(b + 1e-6), min(n, math.ceil(b + length - 1e-6))) for b in begins])
+        k += 1
+    return layers
+
+
+def narrowest_over_threshold(cost, n, penalty, size):
+    """From the narrowest layer on take the largest gain over the penalty whose interval holds nothing taken."""
+    taken = []
+    layers = seeded_intervals(n)
+    layers = [layers[k] for k in range(len(layers)) if n * 2 ** (-k / 2) >= 2 * size]
+    for layer in reversed(layers):
+        splits = [(best_split(cost, s, t, size), s, t) for s, t in layer if t - s >= 2 * size]
+        for (gain, k), s, t in sorted((x for x in splits if x[0]), key=lambda x: -x[0][0]):
+            if gain > penalty and not any(s < c < t for c in taken):
+                taken.append(k)
+    return sorted(taken)
+
+
+def window_peaks(cost, n, penalty, size):
+    """Peaks of the gain of splitting a window in its middle, narrow windows first."""
+    taken, half = [], size
+    while 2 * half <= n:
+        gain = {}
+        for k in range(size, n - size + 1):
+            s, t = max(0, k - half), min(n, k + half)
+            gain[k] = cost(s, t) - cost(s, k) - cost(k, t)
+        reach = max(half // 2, size - 1)
+        peaks = [
+            k
+            for k in gain
+            if gain[k] > penalty
+            and all(gain[k] > gain[j] for j in range(k - reach, k) if j in gain)
+            and all(gain[k] >= gain[j] for j in range(k + 1, k + reach + 1) if j in gain)
+        ]
+        taken += [k for k in peaks if not any(k - half < c < k + half for c in taken)]
+        half *= 2
+    return sorted(taken)
+
+
+def join_cheapest_first(cost, n, changes):
+    """Take the change point whose loss raises the cost least, until none is left: [(change point, rise)]."""
+    edges, gone = [0, *changes, n], []
+    while len(edges) > 2:
+        rises = [
+            (cost(a, c) - cost(a, b) - cost(b, c), b)
+            for a, b, c in zip(edges[:-2], edges[1:-1], edges[2:], strict=True)
+        ]
+        rise, change = min(rises)
+        gone.append((change, rise))
+        edges.remove(change)
+    return gone
+
+
+def improvements(cost, n, changes, penalty, size):
+    """By how much each single shift, and each replacement of two neighbours by one, lowers the objective."""
+    edges, found = [0, *changes, n], []
+    for a, b, c in zip(edges[:-2], edges[1:-1], edges[2:], strict=True):
+        now = cost(a, b) + cost(b, c)
+        found += [now - cost(a, k) - cost(k, c) for k in range(a + size, c - size + 1)]
+        found.append(now + penalty - cost(a, c))
+    for a, b, c, d in zip(edges[:-3], edges[1:-2], edges[2:-1], edges[3:], strict=True):
+        now = cost(a, b) + cost(b, c) + cost(c, d) + penalty
+        found += [now - cost(a, k) - cost(k, d) for k in range(a + size, d - size + 1)]
+    return found
+
+
+# --- CROPS (align/segmentation/crops.py) ----------------------------------------------------------------
+
+
+def least_costs_by_count(cost, n, size):
+    """(count, least cost) over all segmentations with that many change points, by dynamic programming."""
+    total = {t: cost(0, t) for t in range(size, n + 1)}
+    found, count = [(0, total[n])], 0
+    while True:
+        count += 1
+        following = {}
+        for t in range((count + 1) * size, n + 1):
+            following[t] = min(total[s] + cost(s, t) for s in range(count * size, t - size + 1))
+        if n not in following:
+            return found
+        total = following
+        found.append((count, total[n]))
+
+
+# --- patterns and boundaries: kernels/patterns.py, kernels/boundary.py
+
+
+def convolution(values, dilation, triple):
+    """One nine-tap convolution, the signal mirrored at both ends."""
+    n = len(values)
+    out = []
+    for i in range(n):
+        total = 0.0
+        for k in range(9):
+            j = i + (k - 4) * dilation
+            j = -j if j < 0 else j
+            j = 2 * n - 2 - j if j >= n else j
+            total += (2.0 if k in triple else -1.0) * values[j]
+        out.append(total)
+    return np.array(out)
+
+
+def best_partition(rows, min_size, n_changes):
+    """Least squared misfit with so many change points, by trying all of them."""
+    best = (np.inf, ())
+    for changes in itertools.combinations(range(1, len(rows)), n_changes):
+        edges = [0, *changes, len(rows)]
+        if min(np.diff(edges)) < min_size:
+            continue
+        parts = [rows[a:b] for a, b in itertools.pairwise(edges)]
+        best = min(best, (sum(float(((p - p.mean(axis=0)) ** 2).sum()) for p in parts), changes))
+    return best
+
+
+def nearest_rows(similarity, exclude, k):
+    out = []
+    for i, row in enumerate(similarity):
+        others = [j for j in range(len(row)) if abs(i - j) > exclude]
+        found = sorted(others, key=lambda j: (-row[j], j))[:k]
+        out.append(found + [i] * (k - len(found)))
+    return np.array(out)
+
+
+def macro_f1(truth, said):
+    scores = []
+    for label in (0, 1):
+        right = sum(t == s == label for t, s in zip(truth, said, strict=True))
+        scores.append(2 * right / (list(truth).count(label) + list(said).count(label)))
+    return sum(scores) / 2
+
+
+def split_profile(near, low, high, margin):
+    out = np.zeros(high - low)
+    for split in range(max(1, margin), high - low - margin + 1):
+        if split == high - low:
+            continue
+        said = []
+        for i in range(low, high):
+            inside = [j for j in near[i] if low <= j < high]
+            said.append(int(2 * sum(j - low >= split for j in inside) > len(inside)))
+        out[split] = macro_f1([int(i >= split) for i in range(high - low)], said)
+    return out
+
+
+def boundary_effect(rows, a, b, c):
+    left, right = rows[a:b], rows[b:c]
+    folds = min(4, len(left), len(right))
+    effects = []
+    for f in range(folds if folds > 1 else 0):
+        held, kept = [], []
+        for side in (left, right):
+            m = len(side)
+            begin, end = m * f // folds, m * (f + 1) // folds
+            held.append(slice(begin, end))
+            near = [i for i in range(m) if i < begin - 1 or i > end]
+            kept.append(near or [i for i in range(m) if not begin <= i < end])
+        direction = left[kept[0]].mean(axis=0) - right[kept[1]].mean(axis=0)
+        scatter = sum(
+            np.cov(side[k].T, bias=True).reshape(2 * side.shape[1:]) * len(k)
+            for side, k in zip((left, right), kept, strict=True)
+        )
+        within = scatter / max(1, len(kept[0]) + len(kept[1]) - 2)
+        d = len(direction)
+        direction = np.linalg.solve(within * 2 / 3 + (np.trace(within) / 3 / d + 1e-9) * np.eye(d), direction)
+        on_left, on_right = left @ direction, right @ direction
+        squares = ((on_left - on_left.mean()) ** 2).sum() + ((on_right - on_right.mean()) ** 2).sum()
+        sd = np.sqrt(max(squares / max(1, len(left) + len(right) - 2), 1e-12))
+        effects.append((on_left[held[0]].mean() - on_right[held[1]].mean()) / sd)
+    apart = float(((left.mean(axis=0) - right.mean(axis=0)) ** 2).sum())
+    gain = apart * len(left) * len(right) / (len(left) + len(right))
+    return (min(effects, default=0.0), float(np.mean(effects)) if effects else 0.0, gain, np.sqrt(apart))
+
+
+def segment_scores(rows, bounds):
+    parts = [rows[a:b] for a, b in itertools.pairwise(bounds)]
+    k = len(parts)
+    confusion = np.zeros((k, k))
+    own = 0.0
+    for s, part in enumerate(parts):
+        folds = min(5, len(part))
+        for f in range(folds):
+            begin, end = len(part) * f // folds, len(part) * (f + 1) // folds
+            rest = np.concatenate([part[:begin], part[end:]])
+            means = [p.mean(axis=0) for p in parts]
+            means[s] = rest.mean(axis=0) if len(rest) else rows.mean(axis=0)
+            for row in part[begin:end]:
+                squares = [float(((row - m) ** 2).sum()) for m in means]
+                confusion[s, int(np.argmin(squares))] += 1
+                own += squares[s]
+    recall = np.diag(confusion) / confusion.sum(axis=1)
+    worst = 0.0
+    for s in range(k - 1):
+        pair = confusion[s : s + 2, s : s + 2]
+        worst = max(worst, (pair[0, 1] + pair[1, 0]) / (pair.sum() + 1e-9))
+    total = float(((rows - rows.mean(axis=0)) ** 2).sum())
+    return np.trace(confusion) / len(rows), recall.mean(), recall.min(), worst, own / max(total, 1e-12)
+
+
+def neighbour_votes(near, bounds):
+    segment = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    same = float(np.mean(segment[near] == segment[:, None]))
+    chance = float(((np.diff(bounds) / len(near)) ** 2).sum())
+    scores = []
+    for s in range(len(bounds) - 2):
+        truth, said = [], []
+        for i in range(bounds[s], bounds[s + 2]):
+            votes = [segment[j] - s for j in near[i] if s <= segment[j] <= s + 1]
+            truth.append(int(segment[i] == s + 1))
+            said.append(int(2 * sum(votes) > len(votes)) if votes else 1 - truth[-1])
+        scores.append(macro_f1(truth, said))
+    return same, same - chance, min(scores, default=1.0), float(np.mean(scores)) if scores else 0.0

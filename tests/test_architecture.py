@@ -82,7 +82,8 @@ def bound_names(node: ast.stmt) -> set[str]:
         return {(a.asname or a.name).split(".")[0] for a in node.names}
     if isinstance(node, ast.Assign):
         lazy = node.value.keys if isinstance(node.value, ast.Dict) else []
-        names = {t.id for t in node.targets if isinstance(t, ast.Name)}
+        targets = [e for t in node.targets for e in (t.elts if isinstance(t, ast.Tuple) else [t])]
+        names = {t.id for t in targets if isinstance(t, ast.Name)}
         return names | {k.value for k in lazy if isinstance(k, ast.Constant) and isinstance(k.value, str)}
     if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         return {node.target.id}

@@ -1,7 +1,27 @@
-"""Metrics: an Alignment against truth, a segmentation against annotators, and the null distribution."""
+"""Metrics: an Alignment against truth, change points and states against annotators, the null distribution."""
 
 from align.metrics.alignment import Scores, pool, score
 from align.metrics.nulls import NullScores, null_scores
 from align.metrics.segmentation import change_point_f1, covering
+from align.metrics.states import (
+    StateMatch,
+    adjusted_mutual_information,
+    labels_of_samples,
+    state_match,
+    weighted_adjusted_rand,
+)
 
-__all__ = ["NullScores", "Scores", "change_point_f1", "covering", "null_scores", "pool", "score"]
+__all__ = [
+    "NullScores",
+    "Scores",
+    "StateMatch",
+    "adjusted_mutual_information",
+    "change_point_f1",
+    "covering",
+    "labels_of_samples",
+    "null_scores",
+    "pool",
+    "score",
+    "state_match",
+    "weighted_adjusted_rand",
+]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +11,14 @@ import numpy.typing as npt
 from align import clock
 from align.datatypes import Floats, Segmentation, Stream
 from align.errors import ParameterError
-from align.segmentation.costs import Fitted
-from align.segmentation.exact import changes_exact, misfit_l2, prepared_runs
+from align.segmentation.choosing import choose_method
+from align.segmentation.exact import Run, prepared_runs
+from align.segmentation.methods import Method, named, unknown_name
 from align.segmentation.penalty import PENALTIES, penalty_for_count
 
-__all__ = ["METHODS", "segment"]
+__all__ = ["segment"]
 
-Search = Callable[[Fitted, float, int], npt.NDArray[np.int64]]
-
-METHODS: Mapping[str, Search] = MappingProxyType({"l2": changes_exact})
-_AUTO_METHOD = "l2"
+Ints = npt.NDArray[np.int64]
 
 
 def segment(
@@ -32,69 +28,98 @@ def segment(
     penalty: float | str = "auto",
     min_duration: float | None = None,
     per_hour: float | None = None,
+    n_segments: int | None = None,
+    like: npt.ArrayLike | None = None,
 ) -> Segmentation:
-    """Cut a stream where its level changes: the exact optimum of misfit plus penalties.
+    """Cut a stream where it changes: the exact optimum of misfit plus penalties, unless the method says otherwise.
 
-    With ``penalty`` a number, minimises over all segmentations, separately for each run (no segment crosses
-    a gap), ``sum over segments, samples, channels of (value - segment mean)^2 + penalty x (segments - 1)``
-    on the values as given, every segment at least ``min_duration`` long. A run too short for two such
-    segments is one segment, whatever its length. Missing cells (NaN) are first filled from the valid values
-    of their channel next to them (``exact.filled``); a channel without any is ignored.
+    With ``penalty`` a number and a cost as method, minimises over all segmentations, separately for each run
+    (no segment crosses a gap), ``sum of the segments' costs + penalty x (segments - 1)`` on the values as
+    given, every segment at least ``min_duration`` long; under "l2" the cost is
+    ``sum over samples and channels of (value - segment mean)^2``. A run too short for two such segments is one
+    segment, whatever its length. Missing cells (NaN) are first filled from the valid values of their channel
+    next to them (``exact.filled``); a channel without any is ignored.
 
     With ``penalty="auto"`` the same, after each channel was divided by the long-run standard deviation of its
-    noise, at the penalty that noise rarely reaches (``penalty.noise_penalty``). With ``per_hour`` also on the
-    channels so divided, at the penalty that gives nearest to that many segments per recorded hour.
+    noise, at the penalty that the data bears out (``penalty.checked_penalty``). ``per_hour``, ``n_segments`` and
+    ``like`` also work on the channels so divided, and choose the penalty by what is wanted.
 
     Args:
         stream: raw or featurized; any rate, channels and runs.
-        method: "l2" (changes in the mean); "auto" is "l2".
-        penalty: price of one more change point, finite and >= 0; or "auto".
-        min_duration: seconds, > 0, rounded up to whole samples; None is one sample.
-        per_hour: wanted segments per hour, > 0; only with ``penalty="auto"``.
+        method: a cost, searched exactly ("l2" level, "meanvar" level and spread, "trend", ...: ``COSTS``);
+            another search on a cost ("binary:l1", "seeded:rank", "bottom-up:l2", "window:l2"); "shape", where
+            a recurring pattern changes; a search of ruptures ("ruptures:KernelCPD"); or "auto"
+            (``choose_method``).
+        penalty: price of one more change point, finite and >= 0; or "auto". "shape" takes none.
+        min_duration: seconds, > 0, rounded up to whole samples; None is the least that the cost allows.
+        per_hour: wanted segments per recorded hour, > 0: the penalty that gives nearest to that many.
+        n_segments: wanted number of segments: the optimum among all with that many, for one run; for
+            several runs the penalty that gives nearest to that many.
+        like: (k, 2) seconds: segments as they should come out; the penalty whose segments are most like them.
 
     Returns:
         ``changes`` are sample indices, first samples of new segments; ``method`` the one used; ``penalty``
-        the number used; ``cost`` the misfit without penalties (scaled as above unless penalty is a number).
+        the number used, NaN where none was; ``cost`` the misfit without penalties (scaled as above unless
+        penalty is a number).
 
     Raises:
-        ParameterError: an argument outside what is said above.
-        InputError: E-NONFINITE, an infinite value; E-RANGE, values whose squares overflow.
+        ParameterError: an argument outside what is said above, or two wishes at once.
+        InputError: E-NONFINITE, an infinite value; E-RANGE, values whose squares overflow or that the cost
+            cannot take.
 
     Reference: Jackson et al. 2005, IEEE SPL 12(2), eq. 3 (optimal partitioning); the kernels cite the rest.
 
     >>> segment(Stream([0.0, 0.0, 0.0, 5.0, 5.0, 5.0], rate=1.0), penalty=1.0).changes.tolist()
     [3]
     """
-    used = _AUTO_METHOD if method == "auto" else method
-    if used not in METHODS:
-        raise _unknown("method", method, ["auto", *METHODS])
-    cut = METHODS[used]
+    _check_wishes(penalty, per_hour, n_segments, like)
     min_size = _min_size(min_duration, stream.rate)
+    if method == "auto":
+        method = choose_method(stream, penalty, min_size).method
+    used = named(method)
+    if used.at_penalty is None and not isinstance(penalty, str):
+        hint = "give n_segments or per_hour, or neither"
+        raise ParameterError("penalty", penalty, f'"auto" with method "{method}"', hint=hint)
+    scale, price = _scale_and_price(stream, penalty, used, min_size)
+    runs = prepared_runs(stream, used.cost, scale, min_size)
+    wanted = _wanted(stream, per_hour, n_segments)
+    at_penalty = used.at_penalty
+    if at_penalty is None or (n_segments is not None and len(runs) == 1):
+        price = math.nan
+        changes = [used.with_count(run, k) for run, k in zip(runs, _shares(runs, wanted), strict=True)]
+    else:
+        if wanted is not None:
+            price = penalty_for_count(
+                lambda p: sum(1 + len(at_penalty(run, p)) for run in runs), max(wanted, len(runs)), price
+            )
+        elif like is not None:
+            from align.segmentation.like import penalty_like
+
+            price = penalty_like(
+                stream, lambda p: _joined(runs, [at_penalty(r, p) for r in runs]), like, price
+            )
+        changes = [at_penalty(run, price) for run in runs]
+    cost = sum(
+        used.misfit(run, np.concatenate([[0], c, [len(run.values)]]))
+        for run, c in zip(runs, changes, strict=True)
+    )
+    return Segmentation.of(stream, _joined(runs, changes), method=method, penalty=price, cost=cost)
+
+
+def _check_wishes(
+    penalty: float | str, per_hour: float | None, n_segments: int | None, like: npt.ArrayLike | None
+) -> None:
+    wishes = {"per_hour": per_hour, "n_segments": n_segments, "like": like}
+    given = [name for name, value in wishes.items() if value is not None]
+    if len(given) > 1:
+        raise ParameterError(given[1], wishes[given[1]], f"None together with {given[0]}")
+    if given and not isinstance(penalty, str):
+        allowed = 'None when penalty is a number (give penalty="auto")'
+        raise ParameterError(given[0], wishes[given[0]], allowed)
     if per_hour is not None and not (math.isfinite(per_hour) and per_hour > 0):
         raise ParameterError("per_hour", per_hour, "a finite number > 0")
-    if per_hour is not None and not isinstance(penalty, str):
-        raise ParameterError("per_hour", per_hour, 'None when penalty is a number (give penalty="auto")')
-    scale, price = _scale_and_price(stream, penalty)
-    runs = prepared_runs(stream, used, scale, min_size)
-    no_limit = stream.n_samples
-    if per_hour is not None:
-        target = per_hour * stream.n_samples / stream.rate / 3600
-        price = penalty_for_count(
-            lambda p: sum(1 + len(cut(run.fitted, p, no_limit)) for run in runs),
-            max(target, len(runs)),
-            price,
-        )
-    changes = [run.first + cut(run.fitted, price, no_limit) for run in runs]
-    cost = sum(
-        misfit_l2(run, [0, *(c - run.first), len(run.values)]) for run, c in zip(runs, changes, strict=True)
-    )
-    return Segmentation.of(stream, np.concatenate(changes), method=used, penalty=price, cost=cost)
-
-
-def _unknown(name: str, given: str, allowed: list[str], besides: str = "") -> ParameterError:
-    near = get_close_matches(given.lower(), allowed, n=1, cutoff=0.4)
-    hint = f'did you mean "{near[0]}"?' if near else ""
-    return ParameterError(name, given, ", ".join(f'"{a}"' for a in allowed) + besides, hint=hint)
+    if n_segments is not None and (n_segments < 1 or n_segments != int(n_segments)):
+        raise ParameterError("n_segments", n_segments, "a whole number >= 1")
 
 
 def _min_size(min_duration: float | None, rate: float) -> int:
@@ -105,11 +130,31 @@ def _min_size(min_duration: float | None, rate: float) -> int:
     return max(1, clock.samples_in(0.0, min_duration, 0.0, rate)[1])
 
 
-def _scale_and_price(stream: Stream, penalty: float | str) -> tuple[Floats, float]:
+def _scale_and_price(
+    stream: Stream, penalty: float | str, used: Method, min_size: int
+) -> tuple[Floats, float]:
     if isinstance(penalty, str):
         if penalty not in PENALTIES:
-            raise _unknown("penalty", penalty, [*PENALTIES], " or a number >= 0")
-        return PENALTIES[penalty](stream)
+            allowed = ", ".join(f'"{p}"' for p in PENALTIES) + " or a number >= 0"
+            raise unknown_name("penalty", penalty, list(PENALTIES), allowed)
+        return PENALTIES[penalty](stream, used.cost, min_size)
     if not (math.isfinite(penalty) and penalty >= 0):
         raise ParameterError("penalty", penalty, 'a finite number >= 0, or "auto"')
     return np.ones(stream.n_channels), float(penalty)
+
+
+def _wanted(stream: Stream, per_hour: float | None, n_segments: int | None) -> float | None:
+    return n_segments if per_hour is None else per_hour * stream.n_samples / stream.rate / 3600
+
+
+def _joined(runs: Sequence[Run], changes: Sequence[Ints]) -> Ints:
+    """Change points of the runs as samples of the stream."""
+    return np.concatenate([run.first + c for run, c in zip(runs, changes, strict=True)])
+
+
+def _shares(runs: Sequence[Run], n_segments: float | None) -> list[int | None]:
+    """How many change points each run gets of a wanted number of segments, by its length."""
+    if n_segments is None:
+        return [None] * len(runs)
+    total = sum(len(run.values) for run in runs)
+    return [max(0, round(n_segments * len(run.values) / total) - 1) for run in runs]

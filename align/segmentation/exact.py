@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Floats, Stream
-from align.errors import InputError
+from align.errors import InputError, ParameterError
 from align.segmentation.costs import Fitted, fit_cost
+from align.segmentation.partition import partition
 
-__all__ = ["Run", "changes_exact", "filled", "misfit_l2", "prepared_runs"]
+__all__ = ["Run", "changes_exact", "changes_with_count", "filled", "misfit_l2", "prepared_runs"]
 
 Ints = npt.NDArray[np.int64]
 
+_HALVINGS = 60  # penalties tried before a number of change points is searched for among all segmentations
 _LARGEST = 1e140  # sums of n values beyond this overflow when squared
 
 
@@ -50,7 +52,8 @@ def prepared_runs(stream: Stream, cost: str, scale: Floats, min_size: int) -> li
         values = stream.values[first:end]
         _check_range(stream, int(first), values, scale)
         values = filled(values)
-        runs.append(Run(int(first), values, scale, fit_cost(cost, values, scale, min_size)))
+        fitted = fit_cost(cost, values, scale, min_size, channels=stream.channels, first=int(first))
+        runs.append(Run(int(first), values, scale, fitted))
     return runs
 
 
@@ -139,6 +142,42 @@ def changes_exact(fitted: Fitted, penalty: float, most: int) -> Ints:
     if not fitted.tables or most == 0:
         return np.empty(0, np.int64)
     return fitted.cost.changes(fitted, penalty)
+
+
+def changes_with_count(fitted: Fitted, count: int) -> Ints:
+    """The change points that minimise the sum of costs among all segmentations with ``count`` of them.
+
+    The optimum at any penalty is the optimum for its own number of change points, so penalties are halved
+    towards ``count``; where no penalty gives that number, all segmentations are searched.
+
+    Args:
+        fitted: from ``fit_cost``.
+        count: number of change points, >= 0.
+
+    Returns:
+        (count,) ascending samples.
+
+    Raises:
+        ParameterError: so many segments do not fit; or no penalty gives that number, and there are too many
+            segmentations to search (``partition``).
+    """
+    n = fitted.n_samples
+    if count == 0:
+        return np.empty(0, np.int64)
+    if (count + 1) * fitted.min_size > n:
+        most = max(1, n // fitted.min_size)
+        allowed = f"at most {most} with {n} samples and segments of {fitted.min_size}"
+        raise ParameterError("n_segments", count + 1, allowed)
+    low, high = 0.0, 1.0
+    while len(changes_exact(fitted, high, n)) > count and high < 1e300:
+        low, high = high, 16 * high
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        changes = changes_exact(fitted, middle, n)
+        if len(changes) == count:
+            return changes
+        low, high = (middle, high) if len(changes) > count else (low, middle)
+    return partition(fitted, count)[1][count]
 
 
 def misfit_l2(run: Run, boundaries: npt.ArrayLike) -> float:

@@ -1,4 +1,4 @@
-"""The price of one more change point: from the noise of the data, or for a wanted number of segments."""
+"""The price of one more change point: from what the data bears out, or for a wanted number of segments."""
 
 from __future__ import annotations
 
@@ -9,129 +9,55 @@ from types import MappingProxyType
 import numpy as np
 
 from align.datatypes import Floats, Stream
+from align.segmentation.evidence import MODELS
+from align.segmentation.judging import MODEL_OF
+from align.segmentation.noise import noise_bound, noise_sd, noise_spread
+from align.segmentation.weighing import noise_of, weigh
 
-__all__ = ["PENALTIES", "noise_penalty", "noise_sd", "penalty_for_count"]
-
-_MOST_STEPS = 100_000  # differences looked at, evenly spread
-_MOST_CHANNELS = 500  # channels whose correlation is looked at, evenly spread
-# Share of the smallest differences that are taken for noise, and the variance of a standard normal cut so; the
-# second where the first are all 0 (coarse steps).
-_KEPT = ((0.75, 0.36846), (0.95, 0.75884))
-_LONGEST_LAG = 64  # samples over which noise is taken to resemble itself, at most
-_LAGS_IN_STREAM = 32  # and at most this part of the stream
-_STILL_RISING = 1.25  # growth of the variance over one doubling of the lag
+__all__ = ["PENALTIES", "checked_penalty", "noise_penalty", "penalty_for_count"]
 
 
-def noise_penalty(stream: Stream) -> tuple[Floats, float]:
-    """How to scale each channel to unit noise, and the price of a change point that noise rarely reaches.
-
-    Splitting a segment of pure Gaussian noise lowers the misfit by ``sum_i l_i z_i^2``, with l the
-    eigenvalues of the channels' noise correlation and z standard normal. That exceeds
-    ``sum l + 2 sqrt(x sum l^2) + 2 x max l`` with probability at most exp(-x) (Laurent & Massart 2000,
-    lemma 1). The price is this bound at ``x = ln n``, for n samples: about ``2 ln n`` for one channel, and
-    for d channels less than d times that, the less the more independent they are.
+def checked_penalty(stream: Stream, cost: str = "l2", min_size: int = 1) -> tuple[Floats, float]:
+    """How to scale each channel to unit noise, and the price of a change point that the data bears out.
 
     Args:
         stream: any stream.
+        cost: a key of ``costs.COSTS``.
+        min_size: fewest samples of a segment, >= 1.
 
     Returns:
         ``scale`` (n_channels,): one over the long-run standard deviation of the channel's noise
-        (``noise_sd``), 0 for a channel that never moves; and the penalty, in the scaled units.
+        (``noise.noise_sd``), 0 for a channel that never moves; and the penalty of ``verdict``, in the scaled
+        units.
+    """
+    found = weigh(noise_of(stream), cost, min_size)
+    return found.scale, found.penalty
+
+
+def noise_penalty(stream: Stream, cost: str = "l2", min_size: int = 1) -> tuple[Floats, float]:
+    """As ``checked_penalty``, by the size of the noise alone: for costs in units of the noise's variance.
+
+    Splitting a segment of pure Gaussian noise of n samples earns the price (``noise.noise_bound`` at
+    ``x = ln n``) with probability at most 1/n. It is about ``2 ln n`` for one channel, and for d channels
+    less than d times that, the less the more independent they are. A line, or a mean and a variance, are
+    two numbers per channel and earn accordingly more.
+
+    Args:
+        stream: any stream.
+        cost: a key of ``costs.COSTS``.
+        min_size: makes no difference here.
     """
     sd, steps = noise_sd(stream)
     scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
     x = math.log(max(2, stream.n_samples))
-    spread = _noise_eigenvalues(steps[:, sd > 0])
-    bound = spread.sum() + 2 * math.sqrt(x * float(spread @ spread)) + 2 * x * spread.max(initial=1.0)
-    return scale, float(bound)
+    numbers = MODELS[MODEL_OF[cost]] if cost in MODEL_OF else 1
+    return scale, noise_bound(np.repeat(noise_spread(steps[:, sd > 0]), numbers), x)
 
 
-PENALTIES: Mapping[str, Callable[[Stream], tuple[Floats, float]]] = MappingProxyType({"auto": noise_penalty})
-
-
-def noise_sd(stream: Stream) -> tuple[Floats, Floats]:
-    """Long-run standard deviation of each channel's noise, whatever steps the signal makes.
-
-    That is the sd of the sum of many noise samples over the root of their number: more than the sd of one
-    where neighbours resemble each other (overlapping windows, slow drift, filters). From the variances v_h of
-    differences over h = 1, 2, 4, ... samples, each over its smallest 75 % (steps are the largest ones) and
-    corrected for that cut: noise has v_h = 2 (g_0 - g_h), g its autocovariance. Lags double until v rises by
-    less than a quarter; g_0 is half the last v, and the long-run variance is g_0 + 2 sum_h max(g_h, 0), v
-    interpolated between the lags. Where those are all 0 (coarse steps) the smallest 95 % are
-    taken; where those are 0 too, half the mean square of all differences over one sample.
-
-    Args:
-        stream: any stream; differences across gaps and missing cells are left out.
-
-    Returns:
-        (n_channels,) standard deviations, 0 for a channel that never moves; and the (m, n_channels)
-        differences over one sample that were looked at, NaN where missing.
-    """
-    one = _differences(stream, 1)
-    sd = np.zeros(stream.n_channels)
-    rising = {}
-    for c in range(stream.n_channels):
-        steps = one[~np.isnan(one[:, c]), c]
-        if steps.size:
-            sd[c] = math.sqrt(float(steps @ steps) / steps.size / 2)
-        kept = next((k for k in _KEPT if _smallest_variance(steps, k) > 0), None)
-        if kept is not None:
-            rising[c] = kept, [_smallest_variance(steps, kept)]
-    lag = 1
-    while rising and 2 * lag <= min(_LONGEST_LAG, stream.n_samples / _LAGS_IN_STREAM):
-        lag *= 2
-        further = _differences(stream, lag)
-        for c, (kept, variances) in list(rising.items()):
-            variances.append(_smallest_variance(further[~np.isnan(further[:, c]), c], kept))
-            sd[c] = _long_run_sd(variances)
-            if variances[-1] <= _STILL_RISING * variances[-2]:
-                del rising[c]
-    return sd, one
-
-
-def _differences(stream: Stream, lag: int) -> Floats:
-    """(m, n_channels) differences over ``lag`` samples within runs, evenly spread."""
-    at = np.arange(max(0, stream.n_samples - lag))
-    if stream.n_runs > 1:
-        at = at[stream.run_of(at) == stream.run_of(at + lag)]
-    if at.size > _MOST_STEPS:
-        at = at[np.linspace(0, at.size - 1, _MOST_STEPS).astype(np.int64)]
-    return stream.values[at + lag].astype(np.float64) - stream.values[at]
-
-
-def _long_run_sd(variances: list[float]) -> float:
-    """From the variances of differences over 1, 2, 4, ... samples."""
-    lags = 2 ** np.arange(len(variances))
-    power = max(variances) / 2
-    covariance = power - np.interp(np.arange(1, lags[-1]), lags, variances) / 2
-    return math.sqrt(power + 2 * float(np.clip(covariance, 0.0, None).sum()))
-
-
-def _smallest_variance(steps: Floats, kept: tuple[float, float]) -> float:
-    if steps.size == 0:
-        return 0.0
-    squares = steps * steps
-    count = max(1, int(kept[0] * squares.size))
-    return float(np.partition(squares, count - 1)[:count].mean() / kept[1])
-
-
-def _noise_eigenvalues(steps: Floats) -> Floats:
-    """Eigenvalues of the correlation of the differences, their largest cut off; they sum to n_channels."""
-    n_channels = steps.shape[1]
-    if n_channels == 0 or len(steps) < 2:
-        return np.ones(n_channels)
-    if n_channels > _MOST_CHANNELS:
-        steps = steps[:, np.linspace(0, n_channels - 1, _MOST_CHANNELS).astype(np.int64)]
-    steps = steps[: max(2, 10**9 // steps.shape[1] ** 2)]
-    size = np.sqrt([_smallest_variance(c[~np.isnan(c)], _KEPT[-1]) for c in steps.T])
-    size = np.where(size > 0, size, np.inf)  # moves at few samples only: no noise to share
-    standard = np.clip(np.nan_to_num(steps / size), -3, 3)
-    covariance = standard.T @ standard / len(standard)
-    power = np.sqrt(np.diag(covariance))
-    power[power == 0] = np.inf
-    correlation = covariance / np.outer(power, power)
-    np.fill_diagonal(correlation, 1.0)
-    return np.clip(np.linalg.eigvalsh(correlation), 0.0, None) * (n_channels / len(correlation))
+PENALTIES: Mapping[str, Callable[[Stream, str, int], tuple[Floats, float]]] = MappingProxyType(
+    {"auto": checked_penalty, "noise": noise_penalty}
+)
+"""Names for a price -> what makes it, with the channels' scales, from a stream, a cost and a least size."""
 
 
 def penalty_for_count(count: Callable[[float], int], target: float, start: float) -> float:

@@ -62,7 +62,7 @@ def segment_frames(
         run_index=frames.run_index,
         run_start=frames.run_start,
     )
-    cut = segment(scaled, penalty=penalty, min_duration=min_duration, per_hour=per_hour)
+    cut = segment(scaled, method="l2", penalty=penalty, min_duration=min_duration, per_hour=per_hour)
     if stream.modality == "audio":
         return cut
     at = scaled.times(cut.changes)

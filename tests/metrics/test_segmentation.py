@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from align.errors import ParameterError
 from align.metrics import change_point_f1, covering
+from tests.naive import tcpd_f1
 
 N = 40
 points = st.sets(st.integers(1, N - 1), max_size=6).map(sorted)
@@ -69,6 +70,32 @@ def test_the_truth_scores_one(truth):
 def test_covering_falls_when_mirrored_only_with_the_truth(truth, cut):
     mirrored = covering([[N - t for t in truth]], [N - c for c in cut], N)
     assert mirrored == pytest.approx(covering([truth], cut, N))
+
+
+@given(st.lists(points, min_size=1, max_size=3), points, st.integers(0, 6))
+@settings(max_examples=80, deadline=None)
+def test_f1_is_that_of_the_publication_or_finds_more_pairs(annotators, cut, margin):
+    published = tcpd_f1(annotators, cut, margin)
+    assert change_point_f1(annotators, cut, margin) >= published - 1e-12
+    apart = np.diff(sorted({0}.union(*annotators))).min(initial=N) > 2 * margin
+    if apart and np.diff(sorted({0, *cut})).min(initial=N) > 2 * margin:  # then nobody has a choice
+        assert change_point_f1(annotators, cut, margin) == pytest.approx(published)
+
+
+def test_several_annotators():
+    """Precision over the union of their points, recall and covering averaged over them."""
+    annotators, cut = [[10], [30], []], [10, 20]
+    precision, recall = 2 / 3, np.mean([2 / 2, 1 / 2, 1 / 1])
+    assert change_point_f1(annotators, cut, 2) == pytest.approx(2 * precision * recall / (precision + recall))
+    covers = [(10 * 1 + 30 * 20 / 30) / 40, (30 * 10 / 30 + 10 * 10 / 20) / 40, 20 / 40]
+    assert covering(annotators, cut, 40) == pytest.approx(np.mean(covers))
+
+
+def test_no_change_on_the_nile_series():
+    """Three annotators of the Turing change point data set mark sample 28 of 100, two mark none."""
+    annotators = [[28], [28], [28], [], []]
+    assert covering(annotators, [], 100) == pytest.approx(0.758, abs=5e-4)
+    assert change_point_f1(annotators, [], 5) == pytest.approx(0.824, abs=5e-4)
 
 
 def test_no_change_predicted():

@@ -1,0 +1,1 @@
+"""Signals whose pattern changes at known places (patterns.py), and the table trained on them (train.py)."""
