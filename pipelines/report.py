@@ -22,8 +22,10 @@ from typing import Any
 from align.answers import Alignment, TokenSequence
 from align.datatypes import Note, Segmentation, Session, Span
 from align.errors import ParameterError
+from align.segmentation.stability import Stability
 from align.writers.jsonl import offset_minutes
 from pipelines.drawing import stream_drawing
+from pipelines.stability_plot import stability_svg
 
 __all__ = ["ReportData", "headline", "render_report"]
 
@@ -52,6 +54,7 @@ class ReportData:
         truth: what really happened, or None; rows without a span (NaN) are left out.
         title: the page's title; default the session's name.
         facts: what a reader may want to know (method, model, text encoder, seed, ...), shown in this order.
+        stabilities: how the number of segments of some streams hangs on the penalty.
     """
 
     session: Session
@@ -62,6 +65,7 @@ class ReportData:
     truth: tuple[Span, ...] | None = None
     title: str = ""
     facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    stabilities: tuple[Stability, ...] = ()
 
     def __post_init__(self) -> None:
         for name, records in (("segmentations", self.segmentations), ("tokens", self.tokens)):
@@ -89,9 +93,20 @@ def render_report(data: ReportData) -> str:
         "STYLE": _asset("viewer.css"),
         "SCRIPT": script,
         "DATA": _inert_json(_payload(data)),
+        "STABILITY": _stability(data.stabilities),
     }
     # one pass: what was put in is not searched again
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: parts[match[1]], _asset("template.html"))
+
+
+def _stability(found: Sequence[Stability]) -> str:
+    if not found:
+        return ""
+    drawings = "\n".join(stability_svg(one) for one in found)
+    return (
+        '<details id="stability"><summary>How the number of segments hangs on the price of a change point</summary>'
+        f"\n{drawings}</details>\n"
+    )
 
 
 def _asset(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from pipelines.store import atomic_write, check_output, prepare_output
 
 if TYPE_CHECKING:
     from align.coordination import Coordination
+    from align.segmentation.stability import Stability
 
 __all__ = [
     "BASELINES",
@@ -36,6 +37,7 @@ METHODS = ("auto", "contrastive", "captions", "dtw", "equal-slices")
 BASELINES = ("dtw", "equal-slices")
 _WITHOUT_MODEL = ("captions", "equal-slices")
 _SEGMENTS_PER_CODE = 3
+_MOST_FRAMES = 50_000  # of a session whose penalties are all looked at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,12 +91,9 @@ def segment_and_tokenize(
     Sound is described by loudness and brightness of its frames, a sensor by its samples. The codebook has at
     most ``tokens.n_codes`` codes and about one for three segments.
     """
-    from align.features import natural_hop
     from align.tokens import fit_codebook, tokenize
 
-    hop = config.features.hop
-    if hop == "auto":
-        hop = natural_hop(session.end - session.start, len(session.notes))
+    hop = _hop(session, config)
     cuts = _cut(session, hop, config.segmentation)
     tokens, codebooks = [], []
     for stream, cut in zip(session.streams, cuts, strict=True):
@@ -112,14 +111,42 @@ def _cut(session: Session, hop: float, how: SegmentationConfig) -> tuple[Segment
 
     if how.method not in ("auto", *METHODS):
         raise ParameterError("segmentation.method", how.method, ", ".join(["auto", *METHODS]))
-    if (how.penalty, how.per_hour, how.min_duration) == ("auto", "auto", "auto"):
+    if (how.method, how.penalty, how.per_hour, how.min_duration) == ("auto", "auto", "auto", "auto"):
         return segment_session(session, hop)
     wanted = None if how.per_hour == "auto" else how.per_hour
     shortest = None if how.min_duration == "auto" else how.min_duration
     return tuple(
-        segment_frames(stream, hop, penalty=how.penalty, min_duration=shortest, per_hour=wanted)
+        segment_frames(
+            stream,
+            hop,
+            method="l2" if how.method == "auto" else how.method,
+            penalty=how.penalty,
+            min_duration=shortest,
+            per_hour=wanted,
+        )
         for stream in session.streams
     )
+
+
+def _stabilities(session: Session, cuts: Sequence[Segmentation], config: RunConfig) -> tuple[Stability, ...]:
+    """How the number of segments hangs on the penalty, of every stream that is short enough to look."""
+    from align.segmentation import COSTS, frames_to_cut
+    from align.segmentation.stability import stability
+
+    hop, found = _hop(session, config), []
+    for stream, cut in zip(session.streams, cuts, strict=True):
+        cost = cut.method.removesuffix(" on frames")
+        if cost in COSTS and cut.penalty > 0 and (session.end - session.start) / hop <= _MOST_FRAMES:
+            found.append(stability(frames_to_cut(stream, hop), cost, cut.penalty))
+    return tuple(found)
+
+
+def _hop(session: Session, config: RunConfig) -> float:
+    from align.features import natural_hop
+
+    if config.features.hop == "auto":
+        return natural_hop(session.end - session.start, len(session.notes))
+    return config.features.hop
 
 
 def _described(stream: Stream, hop: float) -> Stream:
@@ -235,6 +262,7 @@ def write_run(
         truth,
         "",
         result.facts,
+        _stabilities(session, result.segmentations, settings.config),
     )
     files: dict[str, bytes | str] = {
         "alignment.jsonl": alignment_jsonl(result.alignment),

@@ -11,7 +11,7 @@ from align.segmentation.costs import COSTS
 from align.segmentation.cutting import segment
 from align.segmentation.methods import METHODS
 from align.segmentation.penalty import PENALTIES
-from align.segmentation.session import joint_spans, segment_frames, segment_session
+from align.segmentation.session import frames_to_cut, joint_spans, segment_frames, segment_session
 from align.segmentation.states import label_states
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "METHODS",
     "PENALTIES",
     "choose_method",
+    "frames_to_cut",
     "joint_spans",
     "label_states",
     "segment",

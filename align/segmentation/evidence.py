@@ -76,7 +76,12 @@ class Evidence:
         )
 
     def of(self, changes: Sequence[Ints], model: str = "level") -> float:
-        """Evidence for the change points (one array per piece) under a model; 0 is that for none."""
+        """Evidence for change points, 0 for none.
+
+        Args:
+            changes: one (m_i,) array per piece, samples of the piece, ascending.
+            model: a key of ``MODELS``.
+        """
         m = sum(len(c) for c in changes)
         if m == 0:
             return 0.0
@@ -212,7 +217,7 @@ def innovations(pieces: Sequence[Floats], floor: Floats) -> tuple[Floats, Floats
     most = max(0, min(_MOST_ORDER, n // _SAMPLES_PER_ORDER, min(len(p) for p in pieces) // 2))
     floor = np.where(floor > 0, floor, 1.0)
     forward, backward = list(pieces), list(pieces)
-    chosen = np.concatenate([p[most:] for p in pieces])
+    chosen: Floats = np.concatenate([p[most:] for p in pieces])
     counted = len(chosen)
     least = counted * np.log(np.maximum((chosen * chosen).mean(axis=0), floor**2))
     order = np.zeros(len(floor), np.int64)
@@ -231,7 +236,7 @@ def innovations(pieces: Sequence[Floats], floor: Floats) -> tuple[Floats, Floats
             chosen[:, better] = left[:, better]
         if p - order.max() >= _PATIENCE:
             break
-    return chosen, order * math.log(n)
+    return chosen, np.asarray(order * math.log(n), np.float64)
 
 
 def _t_deviance(left: Floats, floor: Floats) -> Floats:

@@ -65,7 +65,7 @@ def noise_sd(stream: Stream) -> tuple[Floats, Floats]:
     for c in range(stream.n_channels):
         steps = one[~np.isnan(one[:, c]), c]
         if steps.size:
-            sd[c] = math.sqrt(float(steps @ steps) / steps.size / 2)
+            sd[c] = math.sqrt(float(_squares(steps).mean()) / 2)
         kept = next((k for k in _KEPT if _smallest_variance(steps, k) > 0), None)
         if kept is not None:
             rising[c] = kept, [_smallest_variance(steps, kept)]
@@ -88,7 +88,8 @@ def _differences(stream: Stream, lag: int) -> Floats:
         at = at[stream.run_of(at) == stream.run_of(at + lag)]
     if at.size > _MOST_STEPS:
         at = at[np.linspace(0, at.size - 1, _MOST_STEPS).astype(np.int64)]
-    return stream.values[at + lag].astype(np.float64) - stream.values[at]
+    with np.errstate(over="ignore", invalid="ignore"):
+        return stream.values[at + lag].astype(np.float64) - stream.values[at]
 
 
 def _long_run_sd(variances: list[float]) -> float:
@@ -102,9 +103,16 @@ def _long_run_sd(variances: list[float]) -> float:
 def _smallest_variance(steps: Floats, kept: tuple[float, float]) -> float:
     if steps.size == 0:
         return 0.0
-    squares = steps * steps
+    squares = _squares(steps)
     count = max(1, int(kept[0] * squares.size))
     return float(np.partition(squares, count - 1)[:count].mean() / kept[1])
+
+
+def _squares(values: Floats) -> Floats:
+    with np.errstate(
+        over="ignore"
+    ):  # values whose squares overflow are refused later (``exact.prepared_runs``)
+        return values * values
 
 
 def noise_spread(steps: Floats) -> Floats:

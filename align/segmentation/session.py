@@ -12,7 +12,7 @@ from align.features.frames import featurize
 from align.features.scaling import robust_scaled
 from align.segmentation.cutting import segment
 
-__all__ = ["joint_spans", "segment_frames", "segment_session"]
+__all__ = ["frames_to_cut", "joint_spans", "segment_frames", "segment_session"]
 
 _SEGMENTS_PER_NOTE = 3.0  # what notes mention lies between things that they do not
 
@@ -35,25 +35,15 @@ def segment_session(session: Session, hop: float) -> tuple[Segmentation, ...]:
     return tuple(segment_frames(s, hop, per_hour=wanted or None) for s in session.streams)
 
 
-def segment_frames(
-    stream: Stream,
-    hop: float | None = None,
-    *,
-    penalty: float | str = "auto",
-    min_duration: float | None = None,
-    per_hour: float | None = None,
-) -> Segmentation:
-    """Cut a stream where its frames change level: where a raw signal changes its rhythm, strength or tone.
-
-    The frames' columns are scaled robustly first. The change points of a sensor are carried to its samples.
+def frames_to_cut(stream: Stream, hop: float | None = None) -> Stream:
+    """The frames of a stream as ``segment_frames`` cuts them: columns scaled robustly, nothing missing.
 
     Args:
         stream: raw stream.
         hop: seconds per frame; default as in ``featurize``.
-        penalty, min_duration, per_hour: as in ``segment``.
     """
     frames = featurize(stream, hop=hop)
-    scaled = Stream(
+    return Stream(
         values=np.nan_to_num(robust_scaled(frames.values)),
         rate=frames.rate,
         name=stream.name,
@@ -62,7 +52,28 @@ def segment_frames(
         run_index=frames.run_index,
         run_start=frames.run_start,
     )
-    cut = segment(scaled, method="l2", penalty=penalty, min_duration=min_duration, per_hour=per_hour)
+
+
+def segment_frames(
+    stream: Stream,
+    hop: float | None = None,
+    *,
+    method: str = "l2",
+    penalty: float | str = "auto",
+    min_duration: float | None = None,
+    per_hour: float | None = None,
+) -> Segmentation:
+    """Cut a stream where its frames change level: where a raw signal changes its rhythm, strength or tone.
+
+    The change points of a sensor are carried to its samples.
+
+    Args:
+        stream: raw stream.
+        hop: seconds per frame; default as in ``featurize``.
+        method, penalty, min_duration, per_hour: as in ``segment``.
+    """
+    scaled = frames_to_cut(stream, hop)
+    cut = segment(scaled, method=method, penalty=penalty, min_duration=min_duration, per_hour=per_hour)
     if stream.modality == "audio":
         return cut
     at = scaled.times(cut.changes)

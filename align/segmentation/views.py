@@ -63,7 +63,7 @@ def coarse_pieces(stream: Stream, scale: Floats, part: float = 1.0) -> tuple[int
     block = -(-stream.n_samples // _budget(int((scale != 0).sum()), part))
     if block <= 1:
         return 1, []
-    pieces = []
+    pieces: list[Floats] = []
     for first, end in zip(stream.run_index.tolist(), stream.run_ends.tolist(), strict=True):
         n_blocks = (end - first) // block
         if n_blocks >= _SHORTEST and len(pieces) < _MOST_PIECES:
@@ -72,7 +72,7 @@ def coarse_pieces(stream: Stream, scale: Floats, part: float = 1.0) -> tuple[int
                 _block_means(stream, first + b * block, min(step, n_blocks - b), block)
                 for b in range(0, n_blocks, step)
             ]
-            pieces.append(filled(np.concatenate(means)))
+            pieces.append(filled(np.concatenate(means)).astype(np.float64))
     return block, pieces
 
 

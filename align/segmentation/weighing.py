@@ -82,8 +82,9 @@ def noise_of(stream: Stream, part: float = 1.0) -> Noise:
     """
     sd, steps = noise_sd(stream)
     scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
-    spread = noise_spread(steps[:, sd > 0])
-    pieces = tuple(fine_pieces(stream, scale, part)) if (sd > 0).any() else ()
+    used = scale > 0  # not where the sd is infinite
+    spread = noise_spread(steps[:, used])
+    pieces = tuple(fine_pieces(stream, scale, part)) if used.any() else ()
     evidence = Evidence(pieces, scale, spread) if _can_be_judged(pieces, scale) else None
     return Noise(stream, scale, spread, pieces, evidence, part)
 

@@ -24,7 +24,9 @@ def test_boundary_effect(seed, n, d):
     random = np.random.default_rng(seed)
     rows = random.standard_normal((n, d))
     a, b, c = np.sort(random.choice(n + 1, size=3, replace=False)) if n > 2 else (0, 1, 2)
-    assert boundary_effect(rows, a, b, c) == pytest.approx(naive.boundary_effect(rows, a, b, c), rel=1e-9, abs=1e-9)
+    assert boundary_effect(rows, a, b, c) == pytest.approx(
+        naive.boundary_effect(rows, a, b, c), rel=1e-9, abs=1e-9
+    )
 
 
 def test_the_effect_of_two_levels_is_their_distance_in_noise():

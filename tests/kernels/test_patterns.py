@@ -79,7 +79,9 @@ def test_split_profile(seed, n, margin):
     random = np.random.default_rng(seed)
     near = random.integers(0, n, (n, 3))
     low, high = int(random.integers(0, n // 4 + 1)), n - int(random.integers(0, n // 4 + 1))
-    assert split_profile(near, low, high, margin) == pytest.approx(naive.split_profile(near, low, high, margin))
+    assert split_profile(near, low, high, margin) == pytest.approx(
+        naive.split_profile(near, low, high, margin)
+    )
 
 
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=30), st.integers(1, 30))

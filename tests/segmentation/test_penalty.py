@@ -89,7 +89,8 @@ def test_steps_are_found_in_unusual_noise(noise):
     for seed in range(3):
         values = noise(np.random.default_rng(seed)) + square_wave(400, 100, 12.0)
         found = cut(values)
-        assert len(found) == 3 and np.abs(found - [100, 200, 300]).max() <= 4
+        missed = [np.abs(found - at).min() for at in (100, 200, 300)]
+        assert max(missed) <= 4 and len(found) <= 4
 
 
 def test_steps_that_take_a_while_are_found():

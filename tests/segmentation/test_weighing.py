@@ -43,7 +43,7 @@ def test_why_is_said_in_words_and_numbers():
 
 def test_verdicts_come_best_first():
     verdicts = choose_cost(stream("burst")).verdicts
-    assert [v.cost for v in verdicts][0] == "meanvar" and len(verdicts) == 3
+    assert verdicts[0].cost == "meanvar" and len(verdicts) == 3
     assert verdicts[0].evidence == max(v.evidence for v in verdicts)
 
 

@@ -31,8 +31,11 @@ def test_finds_the_change_of_a_pattern_that_has_no_change_of_level():
     assert align.segment(Stream(values, rate=50.0), method="shape").changes.tolist() == found.tolist()
 
 
-def test_one_pattern_is_one_segment():
-    assert changes_shape(two_gaits(change=4000)[:, None]).tolist() == []
+def test_one_pattern_stays_nearly_whole():
+    """At most a small piece at an end is cut off."""
+    for seed in range(4):
+        found = changes_shape(two_gaits(change=4000, seed=seed)[:, None])
+        assert covering([[]], found, 4000) > 0.9
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
