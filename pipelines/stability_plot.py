@@ -53,6 +53,8 @@ def _words(found: Stability) -> str:
     factor = found.steady
     if factor >= 2:
         return f"the number stays the same while the penalty changes by a factor of {_number(factor)}"
+    if factor < 1.25:
+        return "the number changes with nearly every change of the penalty: other answers are as good"
     return f"the number changes when the penalty does by a factor of {_number(factor)}: other answers are as good"
 
 

@@ -126,3 +126,37 @@ def test_S03_a_name_is_no_formula(sensor, capsys):
     path = sensor("=cmd.csv")
     assert main(["segment", str(path), "--penalty", "1e9"]) == 0
     assert {row[0] for row in rows_of(capsys.readouterr().out)} == {"'=cmd"}
+
+
+def test_explain_says_how_and_why_on_stderr(sensor, capsys):
+    path = sensor()
+    assert main(["segment", str(path), "--explain"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("stream,start,end,code\n")
+    assert err.startswith("wrist: 4 segments by ") and "penalty" in err and len(err.splitlines()) == 1
+
+
+def test_n_segments_and_like_reach_the_library(sensor, capsys, tmp_path):
+    path = sensor()
+    stream = align.read_stream(path)
+    spans = tmp_path / "spans.csv"
+    spans.write_text("label,start,end\na,0,10\nb,10,20\n")
+    for options, arguments in (
+        (["--n-segments", "6", "--method", "l2"], {"n_segments": 6, "method": "l2"}),
+        (["--like", "0-10,10-20", "--method", "l2"], {"like": [(0, 10), (10, 20)], "method": "l2"}),
+        (["--like", str(spans), "--method", "l2"], {"like": [(0, 10), (10, 20)], "method": "l2"}),
+    ):
+        assert main(["segment", str(path), *options]) == 0
+        printed = [row[1:3] for row in rows_of(capsys.readouterr().out)]
+        assert printed == [pytest.approx(span) for span in align.segment(stream, **arguments).spans.tolist()]
+
+
+@pytest.mark.parametrize("value", ["0-10,x", "10", "0-1-2", "no-such.csv"])
+def test_spans_that_are_none_are_refused(sensor, capsys, value):
+    assert main(["segment", str(sensor()), "--like", value]) == 2
+    assert "START-END" in capsys.readouterr().err
+
+
+def test_S17_an_unknown_method_names_the_nearest(sensor, capsys):
+    assert main(["segment", str(sensor()), "--method", "binry:l1"]) == 2
+    assert 'Did you mean "binary:l1"?' in capsys.readouterr().err

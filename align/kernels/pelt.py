@@ -24,17 +24,20 @@ __all__ = ["backtrack", "misfit", "pelt", "prefix_sums"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-BLOCK = 65_536  # samples summed around their own mean before they are merged
+BLOCK = (
+    1024  # samples summed around their own mean before they are merged; of a few channels, they fit a cache
+)
 PRUNE_EVERY = 16
 UNREACHABLE = 1e300
+ONE, TWO, THREE, FOUR = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+LANES = np.uint64(32)  # candidates looked at together on the way back
 
 
-@njit(cache=True)
 def prefix_sums(values: npt.NDArray[Any], shift: Floats, scale: Floats, front: int, back: int) -> Floats:
     """Sums of the first s samples of ``(values - shift) * scale``, block by block around each block's mean.
 
-    Centring bounds the rounding error by that of one block plus one rounding per block, whatever the offset
-    (Chan, Golub & LeVeque 1983, eq. 2.1 for merging sums of parts).
+    Centring bounds the rounding error by that of one block, whatever the offset (Chan, Golub & LeVeque 1983,
+    eq. 2.1 for merging sums of parts); the sum of the blocks carries its own rounding error along (Neumaier).
 
     Args:
         values: (n, d) f4 or f8, finite, C order.
@@ -47,24 +50,65 @@ def prefix_sums(values: npt.NDArray[Any], shift: Floats, scale: Floats, front: i
         (d, front + n + 1 + back) f8, channel-major. O(n d).
     """
     n, d = values.shape
-    sums = np.empty((d, front + n + 1 + back))
-    base = np.zeros(d)
-    sums[:, : front + 1] = 0.0
-    for begin in range(0, n, BLOCK):
-        end = min(n, begin + BLOCK)
-        for c in range(d):
-            mean = 0.0
-            for i in range(begin, end):
-                mean += (values[i, c] - shift[c]) * scale[c]
-            mean /= end - begin
-            local = 0.0
-            for i in range(begin, end):
-                local += (values[i, c] - shift[c]) * scale[c] - mean
-                sums[c, front + i + 1] = base[c] + ((i + 1 - begin) * mean + local)
-            base[c] = sums[c, front + end]
-    for c in range(d):
-        sums[c, front + n + 1 :] = sums[c, front + n]
+    sums = np.empty((d, front + n + 1 + back))  # by numpy: it asks for huge pages, numba does not
+    _fill_sums(values, shift, scale, front, np.zeros((2, d)), sums)
     return sums
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _fill_sums(
+    values: npt.NDArray[Any], shift: Floats, scale: Floats, front: int, base: Floats, sums: Floats
+) -> None:
+    """Fill ``sums``; ``base`` holds each channel's total and its rounding error. Quarters of a block run side
+    by side, since each sum waits for the one before."""
+    n, d = values.shape
+    for begin in range(0, n, BLOCK):
+        size = min(n - begin, BLOCK)
+        quarter = np.uint64(size // 4)
+        i0 = np.uint64(begin)
+        i1, i2, i3, i4 = i0 + quarter, i0 + quarter * TWO, i0 + quarter * THREE, i0 + quarter * FOUR
+        for c in range(np.uint64(d)):
+            low, factor = shift[c], scale[c]
+            s0 = s1 = s2 = s3 = rest = 0.0
+            for i in range(quarter):
+                s0 += (values[i0 + i, c] - low) * factor
+                s1 += (values[i1 + i, c] - low) * factor
+                s2 += (values[i2 + i, c] - low) * factor
+                s3 += (values[i3 + i, c] - low) * factor
+            for i in range(i4, np.uint64(begin + size)):
+                rest += (values[i, c] - low) * factor
+            mean = ((s0 + s1) + (s2 + s3) + rest) / size
+            part = quarter * mean  # of each quarter's sum
+            total, error = base[0, c], base[1, c]
+            s3 = (s0 - part) + (s1 - part) + (s2 - part)
+            s2 = (s0 - part) + (s1 - part)
+            s1 = s0 - part
+            s0 = 0.0
+            at = np.uint64(front + 1)
+            for i in range(quarter):
+                level = (i + ONE) * mean + error
+                s0 += (values[i0 + i, c] - low) * factor - mean
+                s1 += (values[i1 + i, c] - low) * factor - mean
+                s2 += (values[i2 + i, c] - low) * factor - mean
+                s3 += (values[i3 + i, c] - low) * factor - mean
+                sums[c, at + i0 + i] = total + (level + s0)
+                sums[c, at + i1 + i] = total + (level + part + s1)
+                sums[c, at + i2 + i] = total + (level + 2.0 * part + s2)
+                sums[c, at + i3 + i] = total + (level + 3.0 * part + s3)
+            for i in range(i4, np.uint64(begin + size)):
+                s3 += (values[i, c] - low) * factor - mean
+                sums[c, at + i] = total + ((i + ONE - i0) * mean + error + s3)
+            step = size * mean + s3  # s3 is 0 but for rounding
+            base[0, c] = total + step
+            base[1, c] = error + (
+                (total - base[0, c]) + step if abs(total) >= abs(step) else (step - base[0, c]) + total
+            )
+    for c in range(np.uint64(d)):
+        for i in range(np.uint64(front + 1)):
+            sums[c, i] = 0.0
+        end = sums[c, np.uint64(front + n)]
+        for i in range(np.uint64(front + n + 1), np.uint64(sums.shape[1])):
+            sums[c, i] = end
 
 
 @njit(cache=True)
@@ -121,7 +165,7 @@ def pelt(sums: Floats, front: int, n: int, penalty: float, min_size: int) -> Flo
     return price
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def backtrack(sums: Floats, price: Floats, front: int, n: int, penalty: float, min_size: int) -> Ints:
     """Change points of the best segmentation, found by looking again for who reached each price.
 
@@ -137,24 +181,54 @@ def backtrack(sums: Floats, price: Floats, front: int, n: int, penalty: float, m
         (n_changes,) i8, ascending, in 1..n-1. O(n d) over all segments together.
     """
     changes = np.empty(n // min_size + 1, np.int64)
+    squares = np.empty(LANES)
     count = 0
     t = front + n
     while t > front:
-        found = front
-        nearest = np.inf
-        for s in range(t - min_size, front - 1, -1):
-            if price[s] >= UNREACHABLE:
-                continue
-            excess = _value(sums, price, s, t) - (price[t] - penalty)
-            if excess < nearest:
-                nearest = excess
-                found = s
-            if excess <= 1e-13 * (abs(price[t]) + abs(price[s]) + penalty):
-                break
-        t = found
-        changes[count] = found - front
+        t = _last_start(sums, price, front, t, penalty, min_size, squares)
+        changes[count] = t - front
         count += 1
     return changes[: count - 1][::-1].copy()
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _last_start(
+    sums: Floats, price: Floats, front: int, t: int, penalty: float, min_size: int, squares: Floats
+) -> int:
+    """Where the last segment before position t starts: the latest candidate that reaches t's price."""
+    i = np.uint64(t)
+    n_lanes = np.uint64(len(squares))
+    goal = price[i] - penalty
+    scale = abs(price[i]) + penalty
+    end = t - min_size + 1
+    while end >= front + len(squares):
+        end -= len(squares)
+        k = np.uint64(end)
+        for lane in range(n_lanes):
+            squares[lane] = 0.0
+        for c in range(np.uint64(sums.shape[0])):
+            origin = sums[c, i]
+            for lane in range(n_lanes):
+                step = sums[c, k + lane] - origin
+                squares[lane] += step * step
+        age = float(t - end)
+        found = 0
+        for lane in range(n_lanes):
+            paid = price[k + lane]
+            excess = paid - squares[lane] / (age - lane) - goal
+            found += int((excess <= 1e-13 * (scale + abs(paid))) & (paid < UNREACHABLE))
+        if found > 0:
+            end += len(squares)
+            break
+    nearest, start = np.inf, front
+    for s in range(end - 1, front - 1, -1):
+        if price[s] < UNREACHABLE:
+            excess = _value(sums, price, s, t) - goal
+            if excess < nearest:
+                nearest, start = excess, s
+            if excess <= 2e-13 * (scale + abs(price[s])):
+                break
+    return start
 
 
 @njit(cache=True)

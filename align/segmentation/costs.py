@@ -156,6 +156,8 @@ def _sums_of(
     features: Callable[[Values, Floats], Values], values: Values, scale: Floats, front: int
 ) -> Tables:
     made = features(values, scale)
+    if made.shape[1] == 0:  # nothing moves
+        made = np.zeros((len(values), 1))
     return _sums(made, np.ones(made.shape[1]), front)
 
 
