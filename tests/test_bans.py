@@ -133,7 +133,10 @@ def test_slow_libraries_are_imported_inside_functions() -> None:
 
 def test_kernels_import_numpy_and_numba_only() -> None:
     allowed = {"__future__", "math", "typing", "collections", "numpy", "numba"}
-    assert {short(p): imported(p) - allowed for p in KERNELS if imported(p) - allowed} == {}
+    found = {short(p): imported(p) - allowed for p in KERNELS}
+    # one kernel in two files: pyproject.toml names the one import that is allowed
+    assert found.pop("align/kernels/lazy_bounds.py", {"align"}) == {"align"}
+    assert {name: modules for name, modules in found.items() if modules} == {}
 
 
 # --- kernels

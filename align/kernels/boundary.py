@@ -23,7 +23,7 @@ CLASS_FOLDS = 5
 SHRINK = 1 / 3  # of the covariance
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _sum_rows(rows: Floats, begin: int, end: int, out: Floats) -> None:
     out[:] = 0.0
     for i in range(begin, end):
@@ -31,7 +31,7 @@ def _sum_rows(rows: Floats, begin: int, end: int, out: Floats) -> None:
             out[c] += rows[i, c]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def boundary_effect(rows: Floats, a: int, b: int, c: int) -> tuple[float, float, float, float]:
     """How far rows a..b and b..c lie apart.
 
@@ -93,7 +93,7 @@ def boundary_effect(rows: Floats, a: int, b: int, c: int) -> tuple[float, float,
     return least, total / folds, gain, np.sqrt(square)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _add_scatter(
     rows: Floats, begin: int, end: int, held: int, held_end: int, mean: Floats, out: Floats
 ) -> None:
@@ -107,7 +107,7 @@ def _add_scatter(
                 out[p, q] += step * (rows[i, q] - mean[q])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _discriminate(scatter: Floats, freedom: int, direction: Floats) -> None:
     """Turn the difference of two means into Fisher's direction, in place: solve with the shrunk covariance."""
     d = len(direction)
@@ -131,7 +131,7 @@ def _discriminate(scatter: Floats, freedom: int, direction: Floats) -> None:
         direction[p] /= scatter[p, p]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _along(
     rows: Floats, direction: Floats, begin: int, end: int, held: int, held_end: int
 ) -> tuple[float, float]:
@@ -149,7 +149,7 @@ def _along(
     return squares - total * total / n, held_total / (held_end - held)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def best_split(rows: Floats, a: int, c: int, least: int) -> int:
     """The split of rows a..c that saves most squared misfit, -1 where no two parts of ``least`` rows fit.
 
@@ -178,7 +178,7 @@ def best_split(rows: Floats, a: int, c: int, least: int) -> int:
     return found
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def segment_scores(rows: Floats, bounds: Ints) -> tuple[float, float, float, float, float]:
     """How well rows are told apart by segment: nearest mean, each fifth of a segment left out of its mean.
 
@@ -242,7 +242,7 @@ def segment_scores(rows: Floats, bounds: Ints) -> tuple[float, float, float, flo
     return right / n, recalls / n_segments, least, worst, own / max(total, 1e-12)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def neighbour_votes(near: Ints, bounds: Ints) -> tuple[float, float, float, float]:
     """How far nearest neighbours lie in the same segment.
 
@@ -288,7 +288,7 @@ def neighbour_votes(near: Ints, bounds: Ints) -> tuple[float, float, float, floa
     return share, share - chance, least, total / max(1, n_segments - 1)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def coverings(edges: Ints, starts: Ints) -> Floats:
     """Covering of each segmentation (row, as truth) by each other one (column).
 

@@ -34,7 +34,7 @@ Indices = npt.NDArray[np.int64]
 NEVER = -1e30
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _time_prior(a: int, b: int, prior: Array) -> float:
     """Log weight of a span's place; ``prior`` is (centre, half width, sd, floor, reach) in frames, sd <= 0: none."""
     if prior[2] <= 0.0:
@@ -43,7 +43,7 @@ def _time_prior(a: int, b: int, prior: Array) -> float:
     return max(-0.5 * off * off, -prior[3])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def best_path(prefix: Array, durations: Array, priors: Array, skip: Array, earliest: Indices) -> Indices:
     """(n_notes, 2) the most probable stretches [a, b) in frames; (-1, -1) for a skipped note.
 
@@ -99,7 +99,7 @@ def best_path(prefix: Array, durations: Array, priors: Array, skip: Array, earli
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _log_add(a: float, b: float) -> float:
     high = max(a, b)
     low = min(a, b)
@@ -108,7 +108,7 @@ def _log_add(a: float, b: float) -> float:
     return high + np.log1p(np.exp(low - high))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _log_total(scores: Array, count: int, top: float) -> float:
     """Log of the sum of exp(scores[1..count]), ``top`` being their largest; what is 40 nats below it is left out."""
     total = 0.0
@@ -118,7 +118,7 @@ def _log_total(scores: Array, count: int, top: float) -> float:
     return top + np.log(total)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def forward_backward(
     prefix: Array, durations: Array, priors: Array, skip: Array, earliest: Indices
 ) -> tuple[Array, Array]:
@@ -176,7 +176,7 @@ def forward_backward(
     return before, after
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def onset_table(
     prefix: Array, durations: Array, priors: Array, earliest: Indices, before: Array, after: Array
 ) -> tuple[Array, Array, Indices, Array]:
@@ -224,7 +224,7 @@ def onset_table(
     return onset, cover, end, peak
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def mass_near(
     prefix: Array,
     durations: Array,

@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 _DIAGONAL, _DOWN, _RIGHT = 0, 1, 2
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fill_local_row(row: Floats, columns: Floats, local: Floats) -> None:
     """local[j] = sum over c of (row[c] - columns[c, j])^2; the inner loop over j vectorises."""
     n_channels, m = columns.shape
@@ -42,7 +42,7 @@ def _fill_local_row(row: Floats, columns: Floats, local: Floats) -> None:
             local[j] += difference * difference
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _advance_row(totals: Floats, local: Floats, steps: npt.NDArray[np.uint8]) -> None:
     """Turn the totals of row i - 1 into those of row i, in place; ``totals[j + 1]`` belongs to column j."""
     diagonal = totals[0]
@@ -58,7 +58,7 @@ def _advance_row(totals: Floats, local: Floats, steps: npt.NDArray[np.uint8]) ->
         steps[j] = step
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _first_totals(m: int) -> Floats:
     """The row above the first one: only its corner, before (0, 0), costs nothing."""
     totals = np.full(m + 1, np.inf)
@@ -66,7 +66,7 @@ def _first_totals(m: int) -> Floats:
     return totals
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _trace(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """Walk the step codes back from the last corner; returns the pairs from the first corner on."""
     n, m = steps.shape
@@ -89,7 +89,7 @@ def _trace(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return backwards[:length][::-1].copy()
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def dtw_cost_matrix(a: Floats, b: Floats) -> Floats:
     """All squared Euclidean distances between rows of ``a`` (n, d) and of ``b`` (m, d): (n, m)."""
     columns = np.ascontiguousarray(b.T)
@@ -99,7 +99,7 @@ def dtw_cost_matrix(a: Floats, b: Floats) -> Floats:
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def dtw_total(a: Floats, b: Floats) -> Any:
     """The smallest sum of squares along a warping path of ``a`` (n, d) and ``b`` (m, d).
 
@@ -114,7 +114,7 @@ def dtw_total(a: Floats, b: Floats) -> Any:
     return totals[m]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def series_path(a: Floats, b: Floats) -> Any:
     """``(total, path)`` of the series ``a`` (n, d) and ``b`` (m, d); path i8 (length, 2).
 
@@ -130,7 +130,7 @@ def series_path(a: Floats, b: Floats) -> Any:
     return totals[m], _trace(steps)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def warping_path(cost: Floats) -> Any:
     """``(total, path)`` of the cheapest warping path through ``cost`` (n, m), n and m at least 1.
 

@@ -17,7 +17,7 @@ __all__ = ["N_STATISTICS", "band_powers", "window_statistics"]
 N_STATISTICS = 6
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def window_statistics(
     values: npt.NDArray[Any], first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
@@ -82,7 +82,7 @@ def window_statistics(
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def band_powers(
     values: npt.NDArray[Any],
     first: npt.NDArray[np.int64],

@@ -28,14 +28,14 @@ Ints = npt.NDArray[np.int64]
 UNREACHABLE = 1e300
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _value(sums: Floats, price: Floats, s: int, t: int) -> float:
     """Least cost up to position t when the last segment is s..t."""
     step = sums[0, t] - sums[0, s]
     return price[s] - step * step / (t - s)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _append(ends: Floats, owners: Ints, count: int, end: float, owner: int) -> int:
     """Give the levels up to ``end`` to ``owner``; returns the number of stretches."""
     if count > 0 and owners[count - 1] == owner:
@@ -45,7 +45,7 @@ def _append(ends: Floats, owners: Ints, count: int, end: float, owner: int) -> i
     return count + 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _admit(
     sums: Floats,
     price: Floats,
@@ -81,7 +81,7 @@ def _admit(
     return kept
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def functional_pruning(sums: Floats, front: int, n: int, penalty: float, min_size: int) -> Floats:
     """Least penalised cost of every prefix of one channel: what ``pelt`` returns, by functional pruning.
 

@@ -21,7 +21,7 @@ __all__ = ["lloyd", "nearest_centroids", "seed_centroids"]
 Floats = npt.NDArray[np.float64]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _squared_distances(points: Floats, centre: Floats, out: Floats) -> None:
     for i in range(points.shape[0]):
         total = 0.0
@@ -31,7 +31,7 @@ def _squared_distances(points: Floats, centre: Floats, out: Floats) -> None:
         out[i] = total
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _draw(weights: Floats, total: float, uniform: float) -> Any:
     """The first row whose cumulated weight exceeds ``uniform * total``: never a row of weight 0."""
     threshold, cumulated, last = uniform * total, 0.0, 0
@@ -44,7 +44,7 @@ def _draw(weights: Floats, total: float, uniform: float) -> Any:
     return last
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def seed_centroids(points: Floats, n_clusters: int, uniforms: Floats) -> Floats:
     """Choose rows as first centroids: greedy k-means++.
 
@@ -90,7 +90,7 @@ def seed_centroids(points: Floats, n_clusters: int, uniforms: Floats) -> Floats:
     return points[chosen[:count]]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _assign(points: Floats, centroids: Floats, labels: npt.NDArray[np.int64], distances: Floats) -> bool:
     """Label every row with its nearest centroid (the lowest index on a tie); returns whether one changed."""
     n_clusters, n_columns = centroids.shape
@@ -115,7 +115,7 @@ def _assign(points: Floats, centroids: Floats, labels: npt.NDArray[np.int64], di
     return changed
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fill_empty(
     labels: npt.NDArray[np.int64], distances: Floats, sizes: npt.NDArray[np.int64], n_clusters: int
 ) -> None:
@@ -137,7 +137,7 @@ def _fill_empty(
         distances[farthest] = 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def lloyd(points: Floats, start: Floats, max_iterations: int) -> Any:
     """Lloyd's iterations from ``start``: assign, refill empty clusters, average; until no label changes.
 
@@ -184,7 +184,7 @@ def lloyd(points: Floats, start: Floats, max_iterations: int) -> Any:
     return centroids, labels, inertias[:used].copy()
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def nearest_centroids(points: Floats, centroids: Floats) -> Any:
     """``(labels i8 (n,), squared distances f8 (n,))`` of each row's nearest centroid; ties to the lowest.
 

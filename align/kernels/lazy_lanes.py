@@ -68,7 +68,7 @@ ONE, TWO, THREE, LAST = unsigned(1), unsigned(2), unsigned(3), unsigned(FAN - 1)
 # block, held out of the tree; best candidate for the block's last lane; latest one of the tree that competed.
 NEWEST, FIRST, HELD, BEST, PASSED = 0, 1, 2, 3, 4
 
-OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "_nrt": False}
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "_nrt": False}
 NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by kernels only
 called = njit(**OPTIONS, **NO_WRAPPERS)
 inlined = njit(**OPTIONS, **NO_WRAPPERS, forceinline=True)

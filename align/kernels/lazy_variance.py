@@ -45,7 +45,7 @@ LEAST, AHEAD, RAMP, LENGTHS, COSTS, VALUES, LEVELS = 0, 1, 2, 3, 4, 5, 6
 NEWEST, FIRST, HELD, BEST, SHORTEST = 0, 1, 2, 3, 4
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _log(x: float) -> float:
     """log x for finite x >= 1, off by at most 1.2e-15 of itself, in instructions that vectorise.
 
@@ -61,7 +61,7 @@ def _log(x: float) -> float:
     return (np.uint64(k | TWO_52).view(np.float64) - 4503599627370496.0) * LN2 + 2.0 * (f + f * (z * tail))
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _log_below(x: float) -> float:
     """A number between log x - 2e-5 and log x, for finite x >= 1: a least-squares polynomial of the fraction."""
     bits = np.float64(x).view(np.uint64)
@@ -71,13 +71,13 @@ def _log_below(x: float) -> float:
     return k * LN2 - 3e-7 + r * (0.9992991 + r * (-0.4907409 + r * tail))
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _cost(length: float, v: float) -> float:
     """Cost of ``length`` samples of mean squared deviation v."""
     return length * (_log(max(v, 1.0)) + (min(v, 1.0) - 1.0))
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _costs(sums: Floats, at: int, table: Floats, first: int, lengths: Floats, out: Floats) -> None:
     """out[l] = cost of the ``lengths[l]`` samples between column ``at`` and column ``first + l`` of ``table``."""
     i, k = np.uint64(at), np.uint64(first)
@@ -96,7 +96,7 @@ def _costs(sums: Floats, at: int, table: Floats, first: int, lengths: Floats, ou
             out[lane] += _cost(length, v)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _set_lengths(lanes: Floats, start: float, step: float) -> None:
     """Fill the row LENGTHS with start, start + step, ..; at least 1."""
     ramp, lengths = lanes[RAMP], lanes[LENGTHS]
@@ -104,7 +104,7 @@ def _set_lengths(lanes: Floats, start: float, step: float) -> None:
         lengths[lane] = max(start + step * ramp[lane], 1.0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _push(sums: Floats, price: Floats, s: int, lanes: Floats, place: Ints) -> None:
     """Let candidate s compete at those of the block's lanes at which its segment is long enough."""
     first = place[FIRST]
@@ -122,7 +122,7 @@ def _push(sums: Floats, price: Floats, s: int, lanes: Floats, place: Ints) -> No
         place[BEST] = s
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _newborn_wins(sums: Floats, price: Floats, lanes: Floats, place: Ints) -> int:
     """How often a candidate born after u would beat the least value so far: all pairs, age by age."""
     d = sums.shape[0] // 2
@@ -150,7 +150,7 @@ def _newborn_wins(sums: Floats, price: Floats, lanes: Floats, place: Ints) -> in
     return wins
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _threshold(lanes: Floats) -> float:
     """The bound at u from which on nothing matters in this block: max of LEAST - AHEAD, in two chains."""
     least, ahead = lanes[LEAST], lanes[AHEAD]
@@ -161,7 +161,7 @@ def _threshold(lanes: Floats) -> float:
     return max(most, other)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _candidate_values(sums: Floats, price: Floats, u: int, first: int, lanes: Floats) -> None:
     """Fill the row VALUES: price(s) + cost(s, u) of the 32 candidates from position ``first`` on."""
     values = lanes[VALUES]
@@ -172,7 +172,7 @@ def _candidate_values(sums: Floats, price: Floats, u: int, first: int, lanes: Fl
         values[lane] += price[k + lane]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _node_bounds(sums: Floats, nodes: Floats, u: int, first: int, lanes: Floats) -> None:
     """Fill the row VALUES: bounds at u of 32 neighbouring nodes.
 
@@ -189,7 +189,7 @@ def _node_bounds(sums: Floats, nodes: Floats, u: int, first: int, lanes: Floats)
         values[lane] += bound[k + lane]
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _drop_dominated(sums: Floats, price: Floats, first: int, lanes: Floats, place: Ints) -> None:
     """Give up those of 32 candidates that the held candidate r and u rule out: their price is UNREACHABLE.
 
@@ -219,7 +219,7 @@ def _drop_dominated(sums: Floats, price: Floats, first: int, lanes: Floats, plac
         price[k + lane] = UNREACHABLE if leads[lane] >= 0.0 else price[k + lane]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _set_node(sums: Floats, nodes: Floats, node: int, u: int, bound: float, dead: float) -> float:
     """Move a node's checkpoint to u; at or above ``dead``, the price of u itself, it never matters again."""
     d = sums.shape[0]
@@ -232,7 +232,7 @@ def _set_node(sums: Floats, nodes: Floats, node: int, u: int, bound: float, dead
     return bound
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _open(
     sums: Floats,
     price: Floats,
@@ -269,7 +269,7 @@ def _open(
     return _set_node(sums, nodes, offsets[level] + index, u, least, price[u])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _complete(sums: Floats, price: Floats, nodes: Floats, offsets: Ints, lanes: Floats, place: Ints) -> None:
     """Set up the nodes whose last candidate is the one before u."""
     u = place[NEWEST]
@@ -290,7 +290,7 @@ def _complete(sums: Floats, price: Floats, nodes: Floats, offsets: Ints, lanes: 
         _set_node(sums, nodes, offsets[level] + index, u, least, price[u])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _count_below(values: Floats, threshold: float) -> int:
     """How many of 32 values lie below the threshold."""
     count = 0
@@ -299,7 +299,7 @@ def _count_below(values: Floats, threshold: float) -> int:
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _put_back(sums: Floats, price: Floats, nodes: Floats, offsets: Ints, lanes: Floats, place: Ints) -> None:
     """Lower the bounds of all nodes above the held candidate, which was left out of them."""
     d, s, size = sums.shape[0], place[HELD], 1
@@ -313,7 +313,7 @@ def _put_back(sums: Floats, price: Floats, nodes: Floats, offsets: Ints, lanes: 
         nodes[d, node] = min(nodes[d, node], price[s] + lanes[COSTS, 0])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _level_offsets(n_positions: int) -> Ints:
     """First node of each level, and after the last one the number of nodes; 32 spare ones per level."""
     offsets = [0]
@@ -325,7 +325,7 @@ def _level_offsets(n_positions: int) -> Ints:
         size *= FAN
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def lazy_variance(table: Floats, front: int, n: int, penalty: float, min_size: int) -> Floats:
     """Least penalised cost of every prefix under the cost of mean and variance.
 

@@ -19,7 +19,7 @@ Ints = npt.NDArray[np.int64]
 TAPS = 9
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _mirrored(i: int, n: int) -> int:
     """Index i reflected at both ends into 0..n-1."""
     if i < 0:
@@ -29,7 +29,7 @@ def _mirrored(i: int, n: int) -> int:
     return i
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def convolution_quantiles(
     values: Floats, dilations: Ints, triples: Ints, at: Ints, quantiles: Floats
 ) -> Floats:
@@ -65,7 +65,7 @@ def convolution_quantiles(
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def sign_counts(values: Floats, dilations: Ints, triples: Ints, thresholds: Floats, hop: int) -> Floats:
     """Share of samples in each hop at which each convolution lies above its threshold.
 
@@ -110,7 +110,7 @@ def sign_counts(values: Floats, dilations: Ints, triples: Ints, thresholds: Floa
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def partitions(sums: Floats, min_size: int, most: int) -> tuple[Floats, Ints]:
     """Optimal partitions of n rows into 1, 2, ... pieces under squared deviations from the pieces' means.
 
@@ -147,7 +147,7 @@ def partitions(sums: Floats, min_size: int, most: int) -> tuple[Floats, Ints]:
     return least, last
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def nearest(similarity: npt.NDArray[np.float32], exclude: int, n_neighbours: int) -> Ints:
     """The most similar other rows of each row, those close by left out.
 
@@ -179,7 +179,7 @@ def nearest(similarity: npt.NDArray[np.float32], exclude: int, n_neighbours: int
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def split_profile(near: Ints, low: int, high: int, margin: int) -> Floats:
     """How well neighbours tell left from right, for every split of rows low..high: macro F1 of their votes.
 
@@ -242,7 +242,7 @@ def split_profile(near: Ints, low: int, high: int, margin: int) -> Floats:
     return scores
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def rolling_range(values: Floats, width: int) -> Floats:
     """Largest less smallest value of every window.
 

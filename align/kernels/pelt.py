@@ -55,7 +55,7 @@ def prefix_sums(values: npt.NDArray[Any], shift: Floats, scale: Floats, front: i
     return sums
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def _fill_sums(
     values: npt.NDArray[Any], shift: Floats, scale: Floats, front: int, base: Floats, sums: Floats
 ) -> None:
@@ -111,7 +111,7 @@ def _fill_sums(
             sums[c, i] = end
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _value(sums: Floats, price: Floats, s: int, t: int) -> float:
     """Least cost up to position t when the last segment is s..t."""
     squares = 0.0
@@ -121,7 +121,7 @@ def _value(sums: Floats, price: Floats, s: int, t: int) -> float:
     return price[s] - squares / (t - s)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def pelt(sums: Floats, front: int, n: int, penalty: float, min_size: int) -> Floats:
     """Least penalised cost of every prefix, by dynamic programming over the candidates that can still win.
 
@@ -165,7 +165,7 @@ def pelt(sums: Floats, front: int, n: int, penalty: float, min_size: int) -> Flo
     return price
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def backtrack(sums: Floats, price: Floats, front: int, n: int, penalty: float, min_size: int) -> Ints:
     """Change points of the best segmentation, found by looking again for who reached each price.
 
@@ -191,7 +191,7 @@ def backtrack(sums: Floats, price: Floats, front: int, n: int, penalty: float, m
     return changes[: count - 1][::-1].copy()
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def _last_start(
     sums: Floats, price: Floats, front: int, t: int, penalty: float, min_size: int, squares: Floats
 ) -> int:
@@ -231,7 +231,7 @@ def _last_start(
     return start
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def misfit(values: npt.NDArray[Any], scale: Floats, boundaries: Ints) -> float:
     """Sum over segments and channels of the squared deviations of ``values * scale`` from their mean.
 

@@ -34,7 +34,7 @@ UNREACHABLE = 1e300
 START, SQUARE, SLOPE, VALUE, OWNER = range(5)  # rows of the table of pieces; the last column closes it
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _split(pieces: Floats, count: int, mu: float) -> tuple[int, int]:
     """Let a piece start at mu if mu lies inside the row; returns (count, first piece not before mu)."""
     low, high = 0, count + 1
@@ -58,7 +58,7 @@ def _split(pieces: Floats, count: int, mu: float) -> tuple[int, int]:
     return count + 1, low
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _add(pieces: Floats, count: int, y: float, threshold: float, biweight: bool) -> int:
     """Add the loss of y to every piece; returns the number of pieces."""
     count, near = _split(pieces, count, y - threshold)
@@ -85,7 +85,7 @@ def _add(pieces: Floats, count: int, y: float, threshold: float, biweight: bool)
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _below(square: float, slope: float, above: float, above_end: float, width: float) -> tuple[float, float]:
     """Where a parabola that opens upward lies below 0 on [0, width]; low >= high: nowhere.
 
@@ -109,7 +109,7 @@ def _below(square: float, slope: float, above: float, above_end: float, width: f
     return low, high
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _put(
     pieces: Floats, count: int, start: float, square: float, slope: float, value: float, owner: float
 ) -> int:
@@ -124,7 +124,7 @@ def _put(
     return count + 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _admit(pieces: Floats, count: int, level: float, owner: int, out: Floats) -> int:
     """The row after a new candidate, constant at ``level``, took all above it; returns the number of pieces."""
     kept = 0
@@ -150,7 +150,7 @@ def _admit(pieces: Floats, count: int, level: float, owner: int, out: Floats) ->
     return kept
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _least(pieces: Floats, count: int, tail: Floats, threshold: float, biweight: bool) -> tuple[float, int]:
     """Least of the row plus the losses of ``tail`` (ascending), and the candidate that has it."""
     capped = threshold * threshold
@@ -201,7 +201,7 @@ def _least(pieces: Floats, count: int, tail: Floats, threshold: float, biweight:
     return least, owner
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _slide(tail: Floats, old: float, new: float) -> None:
     """Replace one of the ascending numbers by another."""
     k = np.searchsorted(tail, old)
@@ -214,7 +214,7 @@ def _slide(tail: Floats, old: float, new: float) -> None:
     tail[k] = new
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def robust_changes(values: Floats, penalty: float, min_size: int, threshold: float, biweight: bool) -> Ints:
     """Change points that minimise the segments' robust costs plus ``penalty`` per change point: exactly.
 

@@ -23,7 +23,7 @@ UNREACHABLE = 1e300
 FEW = 64  # so many samples are put in order faster one by one than by sorting all again
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _huber_level(ordered: Floats, threshold: float) -> float:
     """The level with the least sum of Huber losses: where the sum of the clipped residuals passes 0."""
     mu = ordered[0] - threshold
@@ -48,7 +48,7 @@ def _huber_level(ordered: Floats, threshold: float) -> float:
     return mu
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _biweight_level(ordered: Floats, threshold: float) -> float:
     """The level with the least sum of biweight losses: the best of the means of the samples within reach.
 
@@ -86,7 +86,7 @@ def _biweight_level(ordered: Floats, threshold: float) -> float:
     return base + (ordered[best_from:best_to] - base).sum() / (best_to - best_from)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _include(ordered: Floats, size: int, y: float) -> None:
     """Put y in its place among the first ``size`` ascending numbers."""
     k = size
@@ -96,14 +96,14 @@ def _include(ordered: Floats, size: int, y: float) -> None:
     ordered[k] = y
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _exclude(ordered: Floats, size: int, y: float) -> None:
     """Take y out of the first ``size`` ascending numbers."""
     for k in range(np.searchsorted(ordered[:size], y), size - 1):
         ordered[k] = ordered[k + 1]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _least_sum(ordered: Floats, threshold: float, biweight: bool) -> float:
     """Least sum of losses of ascending samples over one level, by its definition at the best level."""
     mu = _biweight_level(ordered, threshold) if biweight else _huber_level(ordered, threshold)
@@ -120,7 +120,7 @@ def _least_sum(ordered: Floats, threshold: float, biweight: bool) -> float:
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def robust_costs(values: Floats, starts: Ints, ends: Ints, threshold: float, biweight: bool) -> Floats:
     """Least sum of robust losses of each segment, over one level per channel: the exact global minimum.
 

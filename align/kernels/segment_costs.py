@@ -51,7 +51,7 @@ KIND, NEWEST, FIRST, LANES, HELD = 0, 1, 2, 3, 4
 BOUND, AT = 0, 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _poisson(table: Floats, s: int, t: int) -> float:
     cost = 0.0
     for c in range(table.shape[1]):
@@ -61,7 +61,7 @@ def _poisson(table: Floats, s: int, t: int) -> float:
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _trend(table: Floats, s: int, t: int) -> float:
     """Columns: sum of x, sum of i x, with i counted from the run's middle, per channel."""
     n = float(t - s)
@@ -77,7 +77,7 @@ def _trend(table: Floats, s: int, t: int) -> float:
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _autoregressive(table: Floats, s: int, t: int) -> float:
     """Gram-Schmidt of the centred columns; one that is no column of its own explains nothing.
 
@@ -107,7 +107,7 @@ def _autoregressive(table: Floats, s: int, t: int) -> float:
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _categorical(table: Floats, counts: Counts, s: int, t: int) -> float:
     """``table`` has k log k, and that times the number of channels; ``counts`` all channels' codes side by side."""
     cost = table[t - s, 1]
@@ -116,7 +116,7 @@ def _categorical(table: Floats, counts: Counts, s: int, t: int) -> float:
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _median(table: Floats, counts: Counts, s: int, t: int) -> float:
     """Walk down a wavelet matrix per channel: which half of the values holds the median, level by level.
 
@@ -150,7 +150,7 @@ def _median(table: Floats, counts: Counts, s: int, t: int) -> float:
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _cost(kind: int, table: Floats, counts: Counts, s: int, t: int) -> float:
     if kind == POISSON:
         return _poisson(table, s, t)
@@ -163,7 +163,7 @@ def _cost(kind: int, table: Floats, counts: Counts, s: int, t: int) -> float:
     return _median(table, counts, s, t)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def segment_costs(kind: int, table: Floats, counts: Counts, starts: Ints, ends: Ints) -> Floats:
     """Cost of each segment [start, end).
 
@@ -183,7 +183,7 @@ def segment_costs(kind: int, table: Floats, counts: Counts, starts: Ints, ends: 
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _push(
     table: Floats, counts: Counts, paid: Floats, s: int, youngest: int, lanes: Floats, place: Ints
 ) -> None:
@@ -195,7 +195,7 @@ def _push(
             lanes[OWNER, lane] = s
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _threshold(lanes: Floats, place: Ints) -> float:
     """The bound at u from which on nothing matters in this block: max over t of least value - cost(u, t)."""
     highest = -np.inf
@@ -204,7 +204,7 @@ def _threshold(lanes: Floats, place: Ints) -> float:
     return highest
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _child_bound(
     table: Floats, counts: Counts, paid: Floats, nodes: Floats, place: Ints, level: int, index: int
 ) -> float:
@@ -230,7 +230,7 @@ def _child_bound(
     return bound if bound < paid[u] else UNREACHABLE
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _open(
     table: Floats,
     counts: Counts,
@@ -258,7 +258,7 @@ def _open(
     return least
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _complete_nodes(table: Floats, counts: Counts, paid: Floats, nodes: Floats, place: Ints) -> None:
     """Set up the nodes whose last candidate is the one before u."""
     u = place[NEWEST]
@@ -275,7 +275,7 @@ def _complete_nodes(table: Floats, counts: Counts, paid: Floats, nodes: Floats, 
         nodes[AT, level, index] = u
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _open_failing(
     table: Floats, counts: Counts, paid: Floats, nodes: Floats, lanes: Floats, place: Ints
 ) -> None:
@@ -292,7 +292,7 @@ def _open_failing(
                 threshold = _threshold(lanes, place)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _put_back(table: Floats, counts: Counts, paid: Floats, nodes: Floats, place: Ints) -> None:
     """Lower the bounds of all complete nodes above the held candidate, which was left out of them."""
     s = place[HELD]
@@ -306,7 +306,7 @@ def _put_back(table: Floats, counts: Counts, paid: Floats, nodes: Floats, place:
         nodes[BOUND, level, index] = min(nodes[BOUND, level, index], value)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def lazy_changes(kind: int, table: Floats, counts: Counts, n: int, penalty: float, min_size: int) -> Ints:
     """Change points that minimise the segments' costs plus ``penalty`` per change point: exactly.
 

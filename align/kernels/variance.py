@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 UNREACHABLE = 1e300
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _exact_sum(total: float, term: float) -> tuple[float, float]:
     """total + term and its rounding error, exactly (Knuth 1969; Ogita, Rump & Oishi 2005, algorithm 3.1)."""
     rounded = total + term
@@ -33,7 +33,7 @@ def _exact_sum(total: float, term: float) -> tuple[float, float]:
     return rounded, (total - (rounded - part)) + (term - part)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def variance_sums(values: npt.NDArray[Any], shift: Floats, scale: Floats, front: int, back: int) -> Floats:
     """Sums of the first s samples of y = (values - shift) * scale and of y^2, each right to one rounding.
 
@@ -92,7 +92,7 @@ def variance_rounding(table: Floats) -> Floats:
     return out
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _cost(table: Floats, s: int, t: int) -> float:
     """Cost of the samples between two positions."""
     d = table.shape[0] // 2
@@ -106,7 +106,7 @@ def _cost(table: Floats, s: int, t: int) -> float:
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _slack(table: Floats, s: int, t: int) -> float:
     """What a cost's last digits count from: squares that cancel, in units of the variance, and the cost itself."""
     d = table.shape[0] // 2
@@ -118,7 +118,7 @@ def _slack(table: Floats, s: int, t: int) -> float:
     return slack
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def variance_costs(table: Floats, starts: Ints, ends: Ints) -> Floats:
     """Cost of each segment.
 
@@ -136,7 +136,7 @@ def variance_costs(table: Floats, starts: Ints, ends: Ints) -> Floats:
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def variance_changes(table: Floats, price: Floats, front: int, n: int, penalty: float, min_size: int) -> Ints:
     """Change points of the best segmentation, found by looking again for who reached each price.
 

@@ -68,7 +68,7 @@ def test_measure_counts_calls_and_reports_the_changes() -> None:
 
 
 def test_ours_runs_in_a_process_and_a_missing_method_is_named(tmp_path: Path) -> None:
-    row = interleaved.compare(interleaved.Workload("", "S:2000", 15.0, None), tmp_path, 2, 2, 5.0)
+    row = interleaved.compare(interleaved.Workload("", "S:2000", 15.0, None), tmp_path, 2, 2, 60.0)
     assert len(row.ours["warm"]) == 4 and len(row.ours["changes"]) == 3 and row.peer is None
     assert segmentation.line(row).count("|") == 15
     missing = interleaved.compare(
