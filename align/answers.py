@@ -15,9 +15,9 @@ import numpy.typing as npt
 from align.datatypes import Floats, Note, frozen_array, set_fields
 from align.errors import ParameterError
 
-__all__ = ["Alignment", "Codebook", "Evidence", "Link", "TokenSequence"]
+__all__ = ["Alignment", "Calibration", "Codebook", "Edge", "Evidence", "Link", "TokenSequence"]
 
-Status = Literal["aligned", "ambiguous", "unmatched", "outside", "empty"]
+Status = Literal["aligned", "ambiguous", "unmatched", "unobservable", "outside", "empty"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +84,30 @@ class TokenSequence:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What a model's probabilities turned out to be worth on people that it had not seen.
+
+    ``spans`` and ``nothing`` (k, 2): points (posterior, share that came true) of two piecewise linear maps, for
+    notes with a span and for unmatched ones; both columns in [0, 1], ascending, the first from 0 to 1.
+    ``n_notes``: how many held-out notes they were fitted on.
+    """
+
+    spans: Floats
+    nothing: Floats
+    n_notes: int
+
+    def __post_init__(self) -> None:
+        for name in ("spans", "nothing"):
+            points = frozen_array(getattr(self, name), np.float64)
+            good = points.ndim == 2 and points.shape[1] == 2 and len(points) >= 2
+            if not good or (np.diff(points, axis=0) < 0).any() or points.min() < 0 or points.max() > 1:
+                raise ParameterError(f"calibration.{name}", "no such points", "ascending pairs in [0, 1]")
+            if points[0, 0] != 0.0 or points[-1, 0] != 1.0:
+                raise ParameterError(f"calibration.{name}", "a part of the range", "posteriors from 0 to 1")
+            set_fields(self, **{name: points})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What the notes' matcher sees: how well each frame fits each note, on the frame grid of one session.
 
@@ -93,6 +117,7 @@ class Evidence:
     ``similarity`` (rows, n_notes): what the log odds were made of, a row per segment or per frame.
     ``lag`` and ``lag_sd`` seconds: how far a written time must be moved to point into its span, and how
     loosely it does; ``reach`` in [0, 1]: 1 when it may point anywhere into the span, 0 at its middle alone.
+    ``calibration``: what posteriors from this source are worth, where that was measured.
     """
 
     log_odds: npt.NDArray[np.float32]
@@ -106,6 +131,7 @@ class Evidence:
     lag_sd: float = 30.0
     reach: float = 1.0
     streams: tuple[str, ...] = ()
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         log_odds = frozen_array(self.log_odds, np.float32)
@@ -122,10 +148,24 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """How well one boundary of a span is known: ``low`` to ``high`` seconds hold it with probability 0.9.
+
+    ``probability`` in [0, 1]: that the true boundary lies within one second of the answer.
+    """
+
+    low: float
+    high: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """One note's answer: ``span`` seconds or None, probability in [0, 1], the next best spans.
 
-    A note that is "aligned" or "ambiguous" has a span; one "unmatched", "outside" or "empty" has none.
+    A note that is "aligned" or "ambiguous" has a span; one "unmatched" (nothing recorded fits it),
+    "unobservable" (its time lies in a gap), "outside" or "empty" has none. ``edges``: how well the span's
+    start and end are known.
     ``distance`` is, for an outside note, the signed seconds from the recording (negative: before its start).
     """
 
@@ -135,6 +175,7 @@ class Link:
     alternatives: tuple[tuple[float, float, float], ...] = ()
     streams: tuple[str, ...] = ()
     distance: float | None = None
+    edges: tuple[Edge, Edge] | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.probability <= 1.0:
