@@ -231,7 +231,7 @@ def _last_start(
     return start
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def misfit(values: npt.NDArray[Any], scale: Floats, boundaries: Ints) -> float:
     """Sum over segments and channels of the squared deviations of ``values * scale`` from their mean.
 
@@ -243,23 +243,18 @@ def misfit(values: npt.NDArray[Any], scale: Floats, boundaries: Ints) -> float:
     Returns:
         the cost, computed in two passes per segment: exact to rounding whatever the offset.
     """
-    d = values.shape[1]
-    first, mean = np.empty(d), np.empty(d)
     total = 0.0
     for j in range(len(boundaries) - 1):
         begin, end = boundaries[j], boundaries[j + 1]
-        for c in range(d):
-            first[c] = values[begin, c]
-            mean[c] = 0.0
-        for i in range(begin, end):
-            for c in range(d):
-                mean[c] += values[i, c] - first[c]
-        for c in range(d):
-            mean[c] = first[c] + mean[c] / (end - begin)
-        squares = 0.0
-        for i in range(begin, end):
-            for c in range(d):
-                deviation = (values[i, c] - mean[c]) * scale[c]
+        for c in range(values.shape[1]):
+            first = np.float64(values[begin, c])
+            mean = 0.0
+            for i in range(begin, end):
+                mean += values[i, c] - first
+            mean = first + mean / (end - begin)
+            squares = 0.0
+            for i in range(begin, end):
+                deviation = (values[i, c] - mean) * scale[c]
                 squares += deviation * deviation
-        total += squares
+            total += squares
     return total
