@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["backtrack", "misfit", "pelt", "prefix_sums"]
+__all__ = ["backtrack", "last_settled", "misfit", "pelt", "prefix_sums"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -229,6 +229,50 @@ def _last_start(
             if excess <= 2e-13 * (scale + abs(price[s])):
                 break
     return start
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def last_settled(sums: Floats, price: Floats, front: int, n: int, penalty: float, min_size: int) -> int:
+    """The last change point that stays in an optimal segmentation whatever comes after the n samples.
+
+    With u = n - min_size, a candidate s < u is beaten by u at every later step when price[s] + cost(s, u) is at
+    least price[u] (PELT's pruning). Whatever is not beaten, u, and the positions after u are all from which a
+    later segment can follow; a change point common to the best segmentations up to each of them is settled.
+
+    Args:
+        sums: from ``prefix_sums``.
+        price: from ``pelt`` or ``lazy_bounds`` for these samples.
+        front: theirs.
+        n: samples, >= 2 ``min_size``.
+        penalty: theirs.
+        min_size: theirs.
+
+    Returns:
+        samples before that change point; 0 when there is none, or when to look for it takes over 64 n steps.
+
+    Reference: Killick, Fearnhead & Eckley 2012, theorem 3.1; the common ancestor is this project's.
+    """
+    u, end = front + n - min_size, front + n
+    live = np.zeros(end + 1, np.bool_)
+    squares = np.empty(LANES)
+    count = 0
+    for s in range(front, end + 1):
+        if price[s] < UNREACHABLE:
+            margin = 1e-9 * (penalty + abs(price[u] - price[s]))
+            live[s] = s >= u or _value(sums, price, s, u) < price[u] + margin
+            count += live[s]
+    steps = 64 * n
+    for s in range(end, front, -1):
+        if live[s]:
+            if count == 1:
+                return s - front
+            if steps < 0:
+                break
+            start = _last_start(sums, price, front, s, penalty, min_size, squares)
+            steps -= s - start
+            count -= live[start]
+            live[start] = True
+    return 0
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})

@@ -149,7 +149,8 @@ def _sums(values: Values, scale: Floats, front: int) -> Tables:
     from align.kernels.lazy_bounds import BACK
     from align.kernels.pelt import prefix_sums
 
-    return (prefix_sums(values, values.mean(axis=0, dtype=np.float64), scale, front, BACK),)
+    sums = prefix_sums(values, values.mean(axis=0, dtype=np.float64), scale, front, BACK)
+    return sums, values, scale  # the last two for what the sums of a long run cannot resolve
 
 
 def _sums_of(
@@ -158,22 +159,22 @@ def _sums_of(
     made = features(values, scale)
     if made.shape[1] == 0:  # nothing moves
         made = np.zeros((len(values), 1))
-    return _sums(made, np.ones(made.shape[1]), front)
+    return _sums(made, np.ones(made.shape[1]), front)[:1]
 
 
 def _l2_between(fitted: Fitted, starts: Ints, ends: Ints) -> Floats:
-    (sums,) = fitted.tables
+    sums = fitted.tables[0]
     step = sums[:, fitted.front + ends] - sums[:, fitted.front + starts]
     return np.asarray(-(step * step).sum(axis=0) / (ends - starts))
 
 
 def _l2_changes(fitted: Fitted, penalty: float) -> Ints:
-    from align.kernels.lazy_bounds import lazy_bounds
-    from align.kernels.pelt import backtrack
+    from align.segmentation.long_runs import changes_by_parts, changes_of_sums, is_beyond_sums
 
-    (sums,) = fitted.tables
-    price = lazy_bounds(sums, fitted.front, fitted.n_samples, penalty, fitted.min_size)
-    return np.asarray(backtrack(sums, price, fitted.front, fitted.n_samples, penalty, fitted.min_size))
+    sums, *values = fitted.tables
+    if values and is_beyond_sums(sums, fitted.front, fitted.n_samples, penalty):
+        return changes_by_parts(values[0], values[1], penalty, fitted.min_size)
+    return changes_of_sums(sums, fitted.front, fitted.n_samples, penalty, fitted.min_size)
 
 
 def _squares(features: Callable[[Values, Floats], Values] | None = None) -> Cost:
