@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .bench-venv
-BENCH ?=  # options of the segmentation benchmarks, as BENCH=--quick
+BENCH ?=  # options of the benchmarks of speed, as BENCH=--quick
 ALIGN_DATA ?= ../shared/data
 
 .PHONY: demo test lint bench clean
@@ -39,9 +39,11 @@ $(PEERS)/.installed: benchmarks/peers.txt
 
 bench: $(STAMP) $(PEERS)/.installed
 	$(BIN)/python -m benchmarks.segmentation $(BENCH)
+	$(BIN)/python -m benchmarks.warping $(BENCH)
 	ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.shape $(BENCH)
 	@if [ -d "$(ALIGN_DATA)" ]; then \
 		ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.alignment; \
+		ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.alignment --foreign 0.2; \
 	else \
 		echo "benchmarks.alignment was not run: no folder $(ALIGN_DATA); ALIGN_DATA names the development data"; \
 	fi

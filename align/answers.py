@@ -89,12 +89,15 @@ class Calibration:
 
     ``spans`` and ``nothing`` (k, 2): points (posterior, share that came true) of two piecewise linear maps, for
     notes with a span and for unmatched ones; both columns in [0, 1], ascending, the first from 0 to 1.
-    ``n_notes``: how many held-out notes they were fitted on.
+    ``n_notes``: how many held-out notes they were fitted on; ``spans_seen`` and ``nothing_seen`` (rows, 3) say
+    what was seen of them: mean posterior, share that came true, how many.
     """
 
     spans: Floats
     nothing: Floats
     n_notes: int
+    spans_seen: Floats = field(default_factory=lambda: np.zeros((0, 3)))
+    nothing_seen: Floats = field(default_factory=lambda: np.zeros((0, 3)))
 
     def __post_init__(self) -> None:
         for name in ("spans", "nothing"):
@@ -105,6 +108,14 @@ class Calibration:
             if points[0, 0] != 0.0 or points[-1, 0] != 1.0:
                 raise ParameterError(f"calibration.{name}", "a part of the range", "posteriors from 0 to 1")
             set_fields(self, **{name: points})
+        for name in ("spans_seen", "nothing_seen"):
+            seen = frozen_array(getattr(self, name), np.float64)
+            bad = seen.ndim != 2 or seen.shape[1] != 3 or not np.isfinite(seen).all()
+            if bad or (seen < 0).any() or (seen[:, :2] > 1).any():
+                raise ParameterError(
+                    f"calibration.{name}", "no such rows", "(rows, 3): two shares and a count"
+                )
+            set_fields(self, **{name: seen})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +128,9 @@ class Evidence:
     ``similarity`` (rows, n_notes): what the log odds were made of, a row per segment or per frame.
     ``lag`` and ``lag_sd`` seconds: how far a written time must be moved to point into its span, and how
     loosely it does; ``reach`` in [0, 1]: 1 when it may point anywhere into the span, 0 at its middle alone.
-    ``calibration``: what posteriors from this source are worth, where that was measured.
+    ``calibration``: what posteriors from this source are worth, where that was measured. ``nothing`` in (0, 1):
+    prior probability that a note refers to nothing in the recording. ``edges`` (k,): frames
+    that begin a new segment, where spans are likelier to start and end; empty: nothing is known of that.
     """
 
     log_odds: npt.NDArray[np.float32]
@@ -132,11 +145,15 @@ class Evidence:
     reach: float = 1.0
     streams: tuple[str, ...] = ()
     calibration: Calibration | None = None
+    nothing: float = 0.02
+    edges: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         log_odds = frozen_array(self.log_odds, np.float32)
         if not np.isfinite(log_odds).all():
             raise ParameterError("log_odds", "NaN or infinite", "finite numbers")
+        if not 0.0 < self.nothing < 1.0:
+            raise ParameterError("nothing", self.nothing, "between 0 and 1")
         n_frames, n_notes = log_odds.shape
         if self.observed.shape != (n_frames,) or self.durations.shape != (n_notes, 2):
             raise ParameterError(
@@ -145,6 +162,7 @@ class Evidence:
         set_fields(self, log_odds=log_odds, observed=frozen_array(self.observed, np.bool_))
         set_fields(self, durations=frozen_array(self.durations, np.float64))
         set_fields(self, similarity=frozen_array(self.similarity, np.float32))
+        set_fields(self, edges=frozen_array(self.edges, np.int64))
 
 
 @dataclass(frozen=True, slots=True)

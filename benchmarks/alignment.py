@@ -1,10 +1,13 @@
 """How well notes are placed: people held out by folds, beside the baselines, on the development data.
 
-    python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
+    python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--foreign 0.2]
+                                   [--notes NAME] [--unseen-wording]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
 people's true spans (or, with --notes, on those notes alone) and aligns the untimed notes of the people left out.
 With --unseen-wording one wording of every label is kept out of training, and all test notes are reworded to it.
+With --foreign that share of the test notes is about something else (``benchmarks.foreign``), and how well they come
+out "unmatched" is a second table.
 """
 
 from __future__ import annotations
@@ -12,22 +15,34 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from align.answers import Alignment
 from align.datatypes import Note, Session, Span
-from align.metrics import pool
-from align.readers import Policy, session_folders
+from align.metrics import Scores, pool
+from align.readers import Policy, read_truth, session_folders
+from benchmarks.foreign import planted
+from benchmarks.interleaved import machine
 from pipelines.config import RunConfig
 from pipelines.evaluate import align_sessions
 from pipelines.settings import load_settings
 from pipelines.train import read_sessions, train_model
 
-METHODS = ("contrastive", "dtw", "duration prior", "captions", "equal-slices")
+METHODS = {
+    "contrastive": "learned",
+    "dtw": "DTW, same evidence",
+    "drop-dtw": "Drop-DTW, same evidence",
+    "ctw": "CTW, no model",
+    "duration prior": "duration prior",
+    "captions": "captions, no model",
+    "equal-slices": "equal slices",
+}
+SETS = ("hapt", "tug", "digits", "sounds")
+Pairs = list[tuple[Alignment, tuple[Span, ...]]]
 
 
 def person(session: Session) -> str:
@@ -66,91 +81,156 @@ def reworded(
     return lessons, questions
 
 
-def duration_prior(model, test: Sequence[Session]):  # type: ignore[no-untyped-def]
+def by_method(method: str, model, test: Sequence[Session]) -> Pairs:  # type: ignore[no-untyped-def]
+    """Every test session by one method, each with its truth, which no method sees."""
+    if method in ("contrastive", "dtw", "captions", "equal-slices"):
+        return align_sessions(test, method, RunConfig(), model if method in ("contrastive", "dtw") else None)
+    of = {"duration prior": duration_prior, "drop-dtw": dropping, "ctw": canonical}[method]
+    return [(of(model, dataclasses.replace(s, truth=None)), s.truth or ()) for s in test]
+
+
+def duration_prior(model, session: Session) -> Alignment:  # type: ignore[no-untyped-def]
     """Slices of the recording in proportion to the durations that the model expects of the notes."""
     from align.warping import duration_slices
 
-    for session in test:
-        expected = model.durations.of(model.encoder.encode([n.text for n in session.notes]))[:, 0]
-        yield duration_slices(session.start, session.end, session.notes, np.exp(expected)), session.truth
+    expected = model.durations.of(model.encoder.encode([n.text for n in session.notes]))[:, 0]
+    return duration_slices(session.start, session.end, session.notes, np.exp(expected))
 
 
-def run_set(folder: Path, options: argparse.Namespace, seed: int) -> dict[str, list]:
-    """Pairs (alignment, truth) of every test session, by method, and seconds of training."""
-    truth = None if options.notes else "truth.csv"
-    sessions = read_sessions(
-        [folder], notes_file="notes_untimed.txt", truth_file="truth.csv", policy=Policy()
-    )
-    weak = {
-        s.name: s
-        for s in (
-            read_sessions([folder], notes_file=options.notes, truth_file=None, policy=Policy())
-            if options.notes
-            else ()
-        )
-    }
+def dropping(model, session: Session) -> Alignment:  # type: ignore[no-untyped-def]
+    """Drop-DTW of the segments that the DTW baseline has, on its evidence."""
+    from align.segmentation.session import joint_spans, segment_session
+    from benchmarks.drop_dtw import drop_dtw_evidence
+
+    evidence = model.evidence(session)
+    return drop_dtw_evidence(evidence, session.notes, joint_spans(segment_session(session, evidence.hop)))
+
+
+def canonical(model, session: Session) -> Alignment:  # type: ignore[no-untyped-def]
+    """Canonical time warping of frames and text embeddings; the model is not used."""
+    from align.warping.canonical_notes import ctw_session
+
+    return ctw_session(session)
+
+
+def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tuple[dict[str, Pairs], float]:
+    """Pairs (alignment, truth) of every test session, by method, and seconds of the slowest training."""
+    sessions = read(data, name)
+    weak = {s.name: s for s in read(data, name, options.notes)} if options.notes else {}
+    others = [row for other in SETS if other != name and options.foreign for row in truth_of(data, other)]
     settings = load_settings(options={"training.seed": seed})
-    pairs: dict[str, list] = {m: [] for m in METHODS}
-    pairs["seconds"] = []
+    pairs: dict[str, Pairs] = {m: [] for m in METHODS}
+    slowest = 0.0
     for fold, (train, test) in enumerate(folds(sessions, options.folds)):
         if fold >= options.most:
             break
         if options.unseen_wording:
             train, test = reworded(sessions, train, test, fold)
-        lessons = train if truth else [weak[s.name] for s in train]
-        model, seconds = train_model(lessons, settings)
-        pairs["seconds"].append(seconds)
-        for method in ("contrastive", "dtw", "captions", "equal-slices"):
-            used = model if method in ("contrastive", "dtw") else None
-            pairs[method] += align_sessions(test, method, RunConfig(), used)
-        pairs["duration prior"] += list(duration_prior(model, test))
+        if options.foreign:
+            test = [planted(s, sessions, others, options.foreign, seed) for s in test]
+        model, seconds = train_model([weak[s.name] for s in train] if weak else train, settings)
+        slowest = max(slowest, seconds)
+        for method, found in pairs.items():
+            found += by_method(method, model, test)
         so_far = pool(pairs["contrastive"])
         print(f"  fold {fold}: {seconds:.0f} s, mean IoU so far {so_far.mean_iou:.3f}", flush=True)
-    return pairs
+    return pairs, slowest
 
 
-def main() -> None:
-    """Print one Markdown row per set."""
+def read(data: Path, name: str, notes: str = "") -> list[Session]:
+    """A set's sessions with their untimed notes and truth, or with the notes of a file and no truth."""
+    if not session_folders([data / name]):
+        return []
+    file, truth = (notes, None) if notes else ("notes_untimed.txt", "truth.csv")
+    return read_sessions([data / name], notes_file=file, truth_file=truth, policy=Policy())
+
+
+def truth_of(data: Path, name: str) -> list[Span]:
+    """All rows of truth of a set, without its streams."""
+    return [row for file in sorted((data / name).glob("*/truth.csv")) for row in read_truth(file)]
+
+
+PLACED = (
+    "set",
+    "method",
+    "notes",
+    "mean IoU (\u00b1 over seeds)",
+    "recall@0.5",
+    "recall@0.7",
+    "median start error, s",
+    "ECE",
+)
+FOREIGN = (
+    "set",
+    "method",
+    "foreign notes",
+    "precision of unmatched",
+    "recall",
+    "AUC",
+    "mean IoU of the others",
+)
+
+
+def placed_line(name: str, method: str, scores: Sequence[Scores]) -> str:
+    """A row of the first table: means over the seeds."""
+    spread = f" \u00b1 {np.std([s.mean_iou for s in scores]):.3f}" if len(scores) > 1 else ""
+    cells = [name, METHODS[method], f"{scores[0].n_notes}", f"{_mean(scores, 'mean_iou'):.3f}{spread}"]
+    cells += [f"{_mean(scores, k):.3f}" for k in ("recall_50", "recall_70")]
+    cells += [f"{_mean(scores, 'median_abs_start_error_s'):.2f}", f"{_mean(scores, 'ece'):.3f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def foreign_line(name: str, method: str, scores: Sequence[Scores], share: float) -> str:
+    """A row of the second table; a method that calls nothing unmatched has no precision."""
+    keys = ("foreign_precision", "foreign_recall", "foreign_auc", "mean_iou")
+    cells = [name, METHODS[method], f"{share:.0%} of {scores[0].n_notes}"]
+    cells += [f"{value:.3f}" if np.isfinite(value) else "-" for value in (_mean(scores, k) for k in keys)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _mean(scores: Sequence[Scores], key: str) -> float:
+    return float(np.mean([getattr(s, key) for s in scores]))
+
+
+def _table(header: Sequence[str], rows: Sequence[str]) -> None:
+    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}\n" + "\n".join(rows) + "\n", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables in Markdown: a row per set and method."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sets", nargs="*", default=["hapt", "tug", "digits", "sounds"])
+    parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--most", type=int, default=99, help="folds that are run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--notes", help="learn from these notes alone, not from true spans")
     parser.add_argument("--unseen-wording", action="store_true")
-    options = parser.parse_args()
+    parser.add_argument("--foreign", type=float, default=0.0, help="share of test notes about something else")
+    options = parser.parse_args(arguments)
     data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
-    )
-    rows = []
+    rows, foreign = [], []
     for name in options.sets:
         if not session_folders([data / name]):
             continue
         print(name, flush=True)
-        runs = [run_set(data / name, options, seed) for seed in options.seeds]
-        scores = {m: [pool(r[m]) for r in runs] for m in METHODS}
-        mean = {m: float(np.mean([s.mean_iou for s in scores[m]])) for m in METHODS}
-        spread = float(np.std([s.mean_iou for s in scores["contrastive"]])) if len(runs) > 1 else float("nan")
-        learned = scores["contrastive"]
-        rows.append(
-            f"| {name} | {learned[0].n_notes} | **{mean['contrastive']:.3f}** ± {spread:.3f} "
-            f"| {np.mean([s.recall_50 for s in learned]):.3f} "
-            f"| {np.mean([s.median_abs_start_error_s for s in learned]):.2f} "
-            f"| {np.mean([s.ece for s in learned]):.3f} "
-            + "".join(f"| {mean[m]:.3f} " for m in METHODS[1:])
-            + f"| {np.max([r['seconds'] for r in runs]):.0f} |"
-        )
-        per_label = {k: round(float(v), 3) for k, v in learned[0].per_label.items()}
-        print("  per label:", per_label, flush=True)
-    print(
-        "| set | notes | mean IoU (± over seeds) | recall@0.5 | median start error, s | ECE "
-        "| DTW | duration prior | no model | equal slices | slowest fold, s |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
-    print("\n".join(rows))
+        before = time.perf_counter()
+        runs = [run_set(data, name, options, seed) for seed in options.seeds]
+        for method in METHODS:
+            scores = [pool(pairs[method]) for pairs, _ in runs]
+            rows.append(placed_line(name, method, scores))
+            if options.foreign:
+                foreign.append(foreign_line(name, method, scores, options.foreign))
+            if method == "contrastive":
+                per_label = {k: round(float(v), 3) for k, v in scores[0].per_label.items()}
+                print("  per label:", per_label, flush=True)
+        slowest, whole = max(seconds for _, seconds in runs), time.perf_counter() - before
+        print(f"  slowest fold {slowest:.0f} s of training; all of it {whole:.0f} s\n", flush=True)
+    _table(PLACED, rows)
+    if foreign:
+        _table(FOREIGN, foreign)
+    print(machine())
 
 
 if __name__ == "__main__":

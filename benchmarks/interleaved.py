@@ -1,4 +1,8 @@
-"""Ours and a peer on one workload, process by process in turn, and whether they found the same optimum."""
+"""Ours and a peer on one workload, process by process in turn, and whether they found the same optimum.
+
+``in_turn`` is what all tables of speed share; ``Workload`` and ``compare`` are segmentation's (``benchmarks.warping``
+has its own).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +24,12 @@ from benchmarks.measure import Job
 from benchmarks.objective import TOLERANCES, objective, typical_gamma
 from benchmarks.signals import signal
 
-__all__ = ["Row", "Workload", "compare", "machine", "peers_python", "run_job"]
+__all__ = ["Row", "Workload", "compare", "in_turn", "machine", "peers_python", "run_job", "seconds_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
 LONG = 20.0  # seconds after which a peer is timed once and no more
 OURS, PEERS = "benchmarks.ours", "benchmarks.peers.worker"
+_OF_PEERS = "benchmarks.peers."
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 
 
@@ -82,12 +87,15 @@ def peers_python() -> Path | None:
 
 
 def run_job(module: str, job: Job, **environment: str) -> Job:
-    """One job in a process of its own; the peers' module under the peers' interpreter.
+    """One job in a process of its own; a module of the peers under the peers' interpreter.
+
+    ``job["our_python"]`` runs it under ours: for peers that need torch, which .bench-venv does not have.
 
     Raises:
         RuntimeError: the process failed; the message is the end of what it wrote.
     """
-    python = peers_python() if module == PEERS else sys.executable
+    theirs = module.startswith(_OF_PEERS) and not job.get("our_python")
+    python = peers_python() if theirs else sys.executable
     done = subprocess.run(
         [str(python), "-m", module, json.dumps(job)],
         cwd=ROOT,
@@ -97,7 +105,8 @@ def run_job(module: str, job: Job, **environment: str) -> Job:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{module} on {job.get('signal', job.get('signals'))}: {done.stderr[-800:]}")
+        given = job.get("signal") or job.get("signals") or job.get("data")
+        raise RuntimeError(f"{module} on {given}: {done.stderr[-800:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -120,16 +129,31 @@ def compare(workload: Workload, folder: Path, rounds: int = 3, calls: int = 3, s
     job = workload.job(file, calls, seconds)
     if workload.cost == "kernel":
         job["gamma"] = typical_gamma(np.load(file))
-    ours: list[Job] = []
+    theirs = job | {"library": workload.peer} | dict(workload.peer_job)
+    ours, peer = in_turn(
+        lambda: run_job(OURS, job | dict(workload.our_job)),
+        (lambda: run_job(PEERS, theirs)) if workload.peer else None,
+        rounds,
+    )
+    if "missing" in ours:
+        return Row(workload, ours, None, f"not there: {ours['missing']}")
+    return Row(workload, ours, peer, _same(workload, file, ours, peer) if peer else "")
+
+
+def in_turn(ours: Callable[[], Job], peer: Callable[[], Job] | None, rounds: int) -> tuple[Job, Job | None]:
+    """Ours, the peer, ours, the peer ... and the answers of each side merged.
+
+    Ends at once where ours answers ``missing``; a peer whose first call took over ``LONG`` seconds is run once.
+    """
+    mine: list[Job] = []
     theirs: list[Job] = []
     for _ in range(rounds):
-        ours.append(run_job(OURS, job | dict(workload.our_job)))
-        if "missing" in ours[0]:
-            return Row(workload, ours[0], None, f"not there: {ours[0]['missing']}")
-        if workload.peer and not (theirs and theirs[0]["first"] > LONG):
-            theirs.append(run_job(PEERS, job | {"library": workload.peer} | dict(workload.peer_job)))
-    peer = merged(theirs) if theirs else None
-    return Row(workload, merged(ours), peer, _same(workload, file, ours[0], peer) if peer else "")
+        mine.append(ours())
+        if "missing" in mine[0]:
+            return mine[0], None
+        if peer is not None and not (theirs and theirs[0]["first"] > LONG):
+            theirs.append(peer())
+    return merged(mine), merged(theirs) if theirs else None
 
 
 def merged(answers: list[Job]) -> Job:

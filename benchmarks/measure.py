@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["answer", "clock_of", "measure", "peak_mb", "pin"]
+__all__ = ["answer", "clock_of", "measure", "peak_mb", "pin", "timed", "work_mb"]
 
 Job = dict[str, Any]
+Result = TypeVar("Result")
 
 
 def pin(count: int = 1) -> None:
@@ -47,20 +48,26 @@ def clock_of(threads: int) -> Callable[[], float]:
 
 
 def measure(call: Callable[[], Sequence[int]], job: Job) -> Job:
+    """``timed`` for a call that gives change points; they are ``changes`` of the answer."""
+    found, changes = timed(call, job)
+    return found | {"changes": [int(c) for c in changes]}
+
+
+def timed(call: Callable[[], Result], job: Job) -> tuple[Job, Result]:
     """Time the first call and up to ``job["calls"]`` warm ones, which stop after ``job["seconds"]``.
 
     Args:
-        call: gives the change points.
+        call: the work.
         job: ``calls``, ``seconds`` and ``threads``.
 
     Returns:
-        ``first`` and ``warm`` seconds, ``changes``, ``peak_mb`` and ``more_mb``, what the first call added to
-        the peak of the process that already held the signal and the libraries.
+        ``first`` and ``warm`` seconds, ``peak_mb`` and ``more_mb``, what the first call added to the peak of
+        the process that already held the signal and the libraries; and what the first call gave.
     """
     now = clock_of(job["threads"])
     held = peak_mb()
     before = now()
-    changes = [int(c) for c in call()]
+    result = call()
     first = now() - before
     peak = peak_mb()
     warm: list[float] = []
@@ -68,7 +75,22 @@ def measure(call: Callable[[], Sequence[int]], job: Job) -> Job:
         before = now()
         call()
         warm.append(now() - before)
-    return {"first": first, "warm": warm, "changes": changes, "peak_mb": peak, "more_mb": peak - held}
+    return {"first": first, "warm": warm, "peak_mb": peak, "more_mb": peak - held}, result
+
+
+def work_mb(small: Callable[[], object], call: Callable[[], object]) -> float:
+    """MiB that a call holds at most, over what the process held once a small call had loaded all code.
+
+    Linux forgets the high-water mark on request; elsewhere a call that needs less than the process already
+    had counts as 0.
+    """
+    small()
+    forget = Path("/proc/self/clear_refs")
+    if forget.exists():
+        forget.write_text("5")
+    held = peak_mb()
+    call()
+    return peak_mb() - held
 
 
 def answer(work: Callable[[Job], Job], libraries: Sequence[str]) -> None:

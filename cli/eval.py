@@ -23,8 +23,12 @@ _SHOWN = (
     ("median_abs_start_error_s", "median start error, s"),
     ("mean_abs_start_error_s", "mean start error, s"),
     ("ece", "expected calibration error"),
+    ("brier", "Brier score of the probabilities"),
     ("unmatched", "notes without a span"),
-    ("foreign_rejected", "foreign notes rejected"),
+    ("foreign_rejected", "foreign notes without a span"),
+    ("foreign_precision", "unmatched notes that are foreign"),
+    ("foreign_recall", "foreign notes that are unmatched"),
+    ("foreign_auc", "foreign notes told apart (AUC)"),
 )
 
 
@@ -75,3 +79,6 @@ def _show(result: dict[str, Any]) -> None:
     print_table(["measure", "value"], [[words, result[key]] for key, words in _SHOWN])
     print()
     print_table(["label", "mean IoU"], [[label, value] for label, value in result["per_label"].items()])
+    print()
+    rows = [[row["probability"], row["share"], row["n_notes"]] for row in result["reliability"]]
+    print_table(["probability", "came true", "notes"], rows)

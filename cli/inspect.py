@@ -86,6 +86,8 @@ def _show(page: Any, about: Mapping[str, Any]) -> None:
                 page.print(Text(f"  gaps in {escape_controls(stream['name'])}: {_gaps(stream['gaps'])}"))
     if about["notes"]["count"] or "streams" in about:
         page.print(Text("  notes  " + escape_controls(_notes(about["notes"]))))
+    if about.get("clocks"):
+        page.print(Text(f"  clocks {escape_controls(about['clocks'])}"))
     for place, finding in _findings(about):
         mark = Text(f"  {finding['code']}", style="yellow")
         times = f" ({finding['count']:,})" if finding["count"] > 1 else ""

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "inspect": "Say what was understood of files: channels, units, rates, gaps, clocks, notes.",
         "check": "Say whether files would run, from their headers and notes.",
         "run": "Align notes with streams: the span, probability and status of each note.",
+        "apply": "Keep corrected links and place the other notes anew around them.",
         "segment": "Cut streams into segments and print them as a table.",
         "train": "Learn from sessions what notes mean, into a model folder.",
         "eval": "Align sessions with known truth and score the answer.",

@@ -67,10 +67,12 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _OF_SETTING = {
+    "clocks.repair": _option("--repair-clock", "clocks__repair", type=click.Choice(["off", "auto"]),
+                             help="Repair devices' clocks from movements that two of them felt."),
     "matching.method": _option("--method", "matching__method", metavar="NAME",
-                               help="auto, contrastive, captions, dtw or equal-slices."),
-    "matching.order": _option("--order", "matching__order", type=click.Choice(["monotone", "free"]),
-                              help="May a later note precede an earlier one (free)?"),
+                               help="auto, contrastive, captions, dtw, ctw or equal-slices."),
+    "matching.order": _option("--order", "matching__order", type=click.Choice(["monotone", "partial", "free"]),
+                              help="May a later note precede an earlier one (free), or another author's (partial)?"),
     "text.encoder": _option("--encoder", "text__encoder", metavar="NAME",
                             help="Text encoder: auto, minilm-l6-v2 or hashed."),
     "training.preset": _option("--preset", "training__preset", metavar="NAME", help="small, default or large."),

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Literal
 
 __all__ = [
+    "ClocksConfig",
     "FeaturesConfig",
     "MatchingConfig",
     "RunConfig",
@@ -40,6 +41,18 @@ def about(
         most: the value must not be greater.
     """
     return {"meaning": meaning, "above": above, "least": least, "most": most}
+
+
+@dataclass(frozen=True, slots=True)
+class ClocksConfig:
+    """Devices' clocks -> one clock (``align run`` and ``align apply``)."""
+
+    repair: Literal["off", "auto"] = field(
+        default="off", metadata=about("repair devices' clocks from movements that two of them felt?")
+    )
+    reach: float = field(
+        default=3.0, metadata=about("seconds by which a clock may be off to be repaired", above=0, most=600)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +131,12 @@ class TrainingConfig:
 class MatchingConfig:
     """Similarity and time -> alignment."""
 
-    method: str = field(default="auto", metadata=about("auto, contrastive, captions, dtw or equal-slices"))
-    order: Literal["monotone", "free"] = field(
-        default="monotone", metadata=about("may a later note precede an earlier one?")
+    method: str = field(
+        default="auto", metadata=about("auto, contrastive, captions, dtw, ctw or equal-slices")
+    )
+    order: Literal["monotone", "partial", "free"] = field(
+        default="monotone",
+        metadata=about("may a later note precede an earlier one? partial: another author's"),
     )
 
 
@@ -128,6 +144,7 @@ class MatchingConfig:
 class RunConfig:
     """All settings of one run."""
 
+    clocks: ClocksConfig = field(default_factory=ClocksConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
     tokens: TokensConfig = field(default_factory=TokensConfig)

@@ -23,6 +23,7 @@ from align.readers import (
 )
 from align.readers.table_heads import time_column_of
 from align.readers.zones import offset_at
+from pipelines.clocks import clock_outlook
 
 __all__ = ["Item", "check_items", "describe_item", "describe_paths", "describe_session", "items_of"]
 
@@ -92,7 +93,8 @@ def describe_session(session: Session) -> dict[str, Any]:
 
     Returns:
         ``session``, ``clock`` ("absolute" or "relative"), ``start``, ``end`` (seconds), ``start_time``,
-        ``end_time`` (ISO 8601 or None), ``timezone``, ``streams`` (one dict each), ``notes``, ``findings``.
+        ``end_time`` (ISO 8601 or None), ``timezone``, ``streams`` (one dict each), ``notes``, ``clocks`` (what can be
+        known of several devices' clocks, in words), ``findings``.
     """
     return {
         "session": session.name,
@@ -101,6 +103,7 @@ def describe_session(session: Session) -> dict[str, Any]:
         **_range(session.start, session.end, session),
         "streams": [_stream(stream, session) for stream in session.streams],
         "notes": _notes(session.notes, session),
+        "clocks": clock_outlook(session.streams),
         "findings": _findings(session.findings),
     }
 

@@ -36,6 +36,9 @@ class RunFacts:
         timezone: the written offset.
         config: setting -> {"value", "source"}, as ``Settings.as_dict`` gives it.
         timings: stage -> seconds.
+        policy: the repairs that were allowed, where not the default.
+        corrections: note, start and end of each note that a person placed.
+        clocks: the repairs of devices' clocks, as ``ClockRepair.as_dict`` gives them.
     """
 
     command: tuple[str, ...]
@@ -46,6 +49,9 @@ class RunFacts:
     timezone: str = ""
     config: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    policy: Mapping[str, object] = field(default_factory=dict)
+    corrections: tuple[Mapping[str, object], ...] = ()
+    clocks: tuple[Mapping[str, object], ...] = ()
 
 
 def run_record(
@@ -84,6 +90,9 @@ def run_record(
         "findings": [{"code": f.code, "message": f.message, "count": f.count} for f in found],
         "inputs": [_input(role, path) for role, paths in inputs.items() for path in paths],
         "config": {name: dict(setting) for name, setting in facts.config.items()},
+        "policy": dict(facts.policy),
+        "corrections": [dict(one) for one in facts.corrections],
+        "clocks": [dict(one) for one in facts.clocks],
         "timings_s": {stage: round(seconds, 4) for stage, seconds in facts.timings.items()},
         "versions": versions(),
         "python": platform.python_version(),

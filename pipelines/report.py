@@ -19,12 +19,15 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from align.answers import Alignment, TokenSequence
+from align.answers import Alignment, Calibration, TokenSequence
 from align.datatypes import Note, Segmentation, Session, Span
 from align.errors import ParameterError
+from align.matching.clocks import ClockRepair
 from align.segmentation.stability import Stability
 from align.writers.jsonl import offset_minutes
+from pipelines.clock_plot import clock_svg
 from pipelines.drawing import stream_drawing
+from pipelines.reliability_plot import reliability_svg
 from pipelines.stability_plot import stability_svg
 
 __all__ = ["ReportData", "headline", "render_report"]
@@ -36,6 +39,7 @@ _WORDS = {
     "aligned": "placed",
     "ambiguous": "placed but unsure",
     "unmatched": "matched nothing",
+    "unobservable": "in a gap of the recording",
     "outside": "outside the recording",
     "empty": "without text",
 }
@@ -55,6 +59,8 @@ class ReportData:
         title: the page's title; default the session's name.
         facts: what a reader may want to know (method, model, text encoder, seed, ...), shown in this order.
         stabilities: how the number of segments of some streams hangs on the penalty.
+        clocks: the repairs of devices' clocks.
+        calibration: what the model's probabilities were worth on people held out, where it was measured.
     """
 
     session: Session
@@ -66,6 +72,8 @@ class ReportData:
     title: str = ""
     facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stabilities: tuple[Stability, ...] = ()
+    clocks: tuple[ClockRepair, ...] = ()
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         for name, records in (("segmentations", self.segmentations), ("tokens", self.tokens)):
@@ -94,6 +102,8 @@ def render_report(data: ReportData) -> str:
         "SCRIPT": script,
         "DATA": _inert_json(_payload(data)),
         "STABILITY": _stability(data.stabilities),
+        "CLOCKS": _clocks(data.clocks),
+        "RELIABILITY": _reliability(data.calibration),
     }
     # one pass: what was put in is not searched again
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: parts[match[1]], _asset("template.html"))
@@ -107,6 +117,21 @@ def _stability(found: Sequence[Stability]) -> str:
         '<details id="stability"><summary>How the number of segments hangs on the price of a change point</summary>'
         f"\n{drawings}</details>\n"
     )
+
+
+def _clocks(found: Sequence[ClockRepair]) -> str:
+    if not found:
+        return ""
+    drawings = "\n".join(clock_svg(one) for one in found)
+    title = "How the clocks of the devices were repaired"
+    return f'<details id="clocks"><summary>{title}</summary>\n{drawings}</details>\n'
+
+
+def _reliability(found: Calibration | None) -> str:
+    if found is None:
+        return ""
+    title = "How far the probabilities of this model can be trusted"
+    return f'<details id="reliability"><summary>{title}</summary>\n{reliability_svg(found)}</details>\n'
 
 
 def _asset(name: str) -> str:

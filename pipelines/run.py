@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from align.answers import Alignment, Codebook, TokenSequence
+from align.answers import Alignment, Calibration, Codebook, TokenSequence
 from align.datatypes import Finding, Segmentation, Session, Stream
 from align.errors import ParameterError
+from align.readers.policy import Policy
+from pipelines.clocks import one_clock
 from pipelines.config import RunConfig, SegmentationConfig, Settings
 from pipelines.record import RunFacts, run_record
 from pipelines.report import ReportData, render_report
@@ -20,6 +22,8 @@ from pipelines.store import atomic_write, check_output, prepare_output
 
 if TYPE_CHECKING:
     from align.coordination import Coordination
+    from align.matching.anchors import Anchor
+    from align.matching.clocks import ClockRepair
     from align.segmentation.stability import Stability
 
 __all__ = [
@@ -33,8 +37,9 @@ __all__ = [
     "write_run",
 ]
 
-METHODS = ("auto", "contrastive", "captions", "dtw", "equal-slices")
-BASELINES = ("dtw", "equal-slices")
+METHODS = ("auto", "contrastive", "captions", "dtw", "ctw", "equal-slices")
+BASELINES = ("dtw", "equal-slices")  # beside every answer
+_WITHOUT_POSTERIOR = ("ctw", *BASELINES)
 _WITHOUT_MODEL = ("captions", "equal-slices")
 _SEGMENTS_PER_CODE = 3
 _MOST_FRAMES = 50_000  # of a session whose penalties are all looked at
@@ -52,35 +57,52 @@ class RunResult:
     baselines: Mapping[str, Alignment] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    anchors: tuple[Anchor, ...] = ()
+    clocks: tuple[ClockRepair, ...] = ()
+    calibration: Calibration | None = None
 
 
-def align_by(method: str, session: Session, config: RunConfig, model: Coordination | None) -> Alignment:
+def align_by(
+    method: str,
+    session: Session,
+    config: RunConfig,
+    model: Coordination | None,
+    anchors: tuple[Anchor, ...] = (),
+) -> Alignment:
     """Align one session by a named method.
 
     Args:
         method: "auto" (the model's when there is one, else captions), "contrastive" (needs a model),
-            "captions" (uses none), "dtw", "equal-slices".
+            "captions" (uses none), "dtw", "ctw" (uses none), "equal-slices".
         session: streams and notes.
         config: order and text encoder are used.
         model: a trained model, or None.
+        anchors: links that are known, which the matcher keeps; the baselines know nothing of them.
 
     Raises:
-        ParameterError: an unknown method; "contrastive" without a model.
+        ParameterError: an unknown method; "contrastive" without a model; anchors for a baseline.
     """
     from align.matching import match
-    from align.warping import equal_slices, warp
+    from align.warping import ctw_session, equal_slices, warp
 
     if method not in METHODS:
         raise ParameterError("method", method, ", ".join(METHODS))
     if method == "contrastive" and model is None:
         raise ParameterError("method", method, "with --model only", hint="train one with align train")
+    if anchors and method in _WITHOUT_POSTERIOR:
+        raise ParameterError(
+            "method", method, "auto, contrastive or captions, where corrections are to be kept"
+        )
     if method == "equal-slices":
         even = equal_slices(session.start, session.end, session.notes)
         return dataclasses.replace(even, epoch=session.epoch, timezone=session.timezone)
+    if method == "ctw":
+        return ctw_session(session, encoder=config.text.encoder)
     used = None if method == "captions" else model
     if method == "dtw":
         return warp(session, used, encoder=config.text.encoder)
-    return match(session, used, order=config.matching.order, encoder=config.text.encoder)
+    order, encoder = config.matching.order, config.text.encoder
+    return match(session, used, order=order, encoder=encoder, anchors=anchors)
 
 
 def segment_and_tokenize(
@@ -155,15 +177,22 @@ def _described(stream: Stream, hop: float) -> Stream:
     return sound_summary(stream, hop) if stream.modality == "audio" else stream
 
 
-def run_session(session: Session, settings: Settings, model: Coordination | None = None) -> RunResult:
+def run_session(
+    session: Session,
+    settings: Settings,
+    model: Coordination | None = None,
+    anchors: tuple[Anchor, ...] = (),
+) -> RunResult:
     """Align a session's notes and make everything that a report shows.
 
     Args:
         session: as read.
-        settings: of the run; ``matching.method`` chooses the method.
+        settings: of the run; ``matching.method`` chooses the method, ``clocks.repair`` whether clocks are repaired.
         model: a trained model, or None: captions in words are compared with the notes.
+        anchors: links that a person has given.
     """
     config = settings.config
+    session, clocks = one_clock(session, config.clocks)
     method = config.matching.method
     used = None if method in _WITHOUT_MODEL else model
     blind = dataclasses.replace(session, truth=None)  # no method can see it; the report shows it
@@ -175,7 +204,9 @@ def run_session(session: Session, settings: Settings, model: Coordination | None
         return now
 
     clock = time.perf_counter()
-    alignment = align_by(method, blind, config, used)  # first: a model that does not fit is said at once
+    alignment = align_by(
+        method, blind, config, used, anchors
+    )  # first: a model that does not fit is said at once
     clock = timed("alignment", clock)
     cuts, tokens, codebooks = segment_and_tokenize(blind, config)
     clock = timed("segments", clock)
@@ -191,13 +222,26 @@ def run_session(session: Session, settings: Settings, model: Coordination | None
         "order": config.matching.order,
         "seed": str(config.training.seed),
     }
-    return RunResult(session, alignment, cuts, tokens, codebooks, baselines, facts, timings)
+    worth = None if used is None or method in _WITHOUT_POSTERIOR else used.calibration
+    return RunResult(
+        session, alignment, cuts, tokens, codebooks, baselines, facts, timings, anchors, clocks, worth
+    )
 
 
 def _encoder_name(config: RunConfig, model: Coordination | None) -> str:
     from align.text import text_encoder
 
     return text_encoder(config.text.encoder).name if model is None else model.encoder.name
+
+
+def _not_default(policy: Policy) -> dict[str, object]:
+    plain, usual = dataclasses.asdict(policy), dataclasses.asdict(Policy())
+    return {name: value for name, value in plain.items() if value != usual[name]}
+
+
+def _as_said(anchor: Anchor) -> dict[str, object]:
+    start, end = anchor.span or (None, None)
+    return {"note": anchor.note, "start": start, "end": end}
 
 
 def findings_of(session: Session) -> tuple[Finding, ...]:
@@ -218,6 +262,7 @@ def write_run(
     command: tuple[str, ...],
     inputs: Mapping[str, tuple[Path, ...]],
     force: bool = False,
+    policy: Policy | None = None,
 ) -> list[str]:
     """Write alignment, segments, tokens, run record and report into ``out``; each file whole or not at all.
 
@@ -228,6 +273,7 @@ def write_run(
         command: what was asked for, for the record.
         inputs: role -> files read, hashed into the record.
         force: replace an earlier run.
+        policy: the repairs that were allowed while reading, for the record.
 
     Returns:
         The names of the files written.
@@ -248,6 +294,9 @@ def write_run(
         timezone=session.timezone,
         config=settings.as_dict(),
         timings=result.timings,
+        policy=_not_default(policy or Policy()),
+        corrections=tuple(_as_said(anchor) for anchor in result.anchors),
+        clocks=tuple(repair.as_dict() for repair in result.clocks),
     )
     record = run_record(facts, inputs=inputs, findings=findings_of(session))
     record["text_encoder"] = result.facts["text encoder"]
@@ -263,6 +312,8 @@ def write_run(
         "",
         result.facts,
         _stabilities(session, result.segmentations, settings.config),
+        result.clocks,
+        result.calibration,
     )
     files: dict[str, bytes | str] = {
         "alignment.jsonl": alignment_jsonl(result.alignment),

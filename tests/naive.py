@@ -102,6 +102,18 @@ def dtw_totals(cost):
     return total[1:, 1:]
 
 
+def dtw_path_of(cost):
+    """The cheapest path as a list of pairs: ties go to the diagonal, then up, then left, seen from the end."""
+    total = dtw_totals(cost)
+    i, j = len(cost) - 1, len(cost[0]) - 1
+    path = [[i, j]]
+    while i or j:
+        steps = [(p, q) for p, q in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if p >= 0 and q >= 0]
+        i, j = min(steps, key=lambda cell: total[cell])
+        path.append([i, j])
+    return path[::-1]
+
+
 # --- clustering (align/kernels/kmeans.py) ---------------------------------------------------------------
 
 
@@ -145,48 +157,97 @@ def seed_centroids(points, n_clusters, uniforms):
     return points[chosen]
 
 
-# --- placing notes (align/kernels/decode.py) ------------------------------------------------------------
+# --- placing notes (align/kernels/decode.py, align/matching/programme.py, align/matching/items.py) ----------
+# ``runs`` are pairs (first edge, last edge) of unbroken data; a barred duration has a log weight below -1e29.
 
 
-def every_placement(n_notes, n, earliest, start=0):
-    """All ways to give notes 0.. a stretch (a, b) in order from frame ``start`` on, or none: for tiny sizes."""
+def time_prior(a, b, prior):
+    """Log weight of a span's place under (centre, half width, deviation, floor, reach)."""
+    centre, half, sd, floor, reach = prior
+    off = max(0.0, abs((a + b) / 2 - centre) - half - reach * (b - a) / 2)
+    return max(-0.5 * (off / sd) ** 2, -floor) if sd > 0 else 0.0
+
+
+def spans_of(n, runs):
+    """Every span of edges 0..n that lies within one run."""
+    return [(a, b) for b in range(1, n + 1) for a in range(b) if any(r <= a and b <= e for r, e in runs)]
+
+
+def span_scores(starts, durations, priors, runs, box, hole):
+    """{(a, b): starts[a] + durations[b - a] + time priors}, of the box without the hole."""
+
+    def within(a, b, area):
+        return area[0] <= a <= area[1] and area[2] <= b <= area[3]
+
+    out = {}
+    for a, b in spans_of(len(starts) - 1, runs):
+        barred = b - a >= len(durations) or durations[b - a] < -1e29 or starts[a] < -1e29
+        if not barred and within(a, b, box) and not within(a, b, hole):
+            out[a, b] = starts[a] + durations[b - a] + sum(time_prior(a, b, p) for p in priors)
+    return out
+
+
+def every_placement(n_notes, spans, share, start=0):
+    """All ways to give notes in order a span from edge ``start`` on, or none, or the span of the note before.
+
+    Spans never overlap, so equal neighbours mean one span that two notes share.
+    """
     if n_notes == 0:
         return [()]
-    skipped = [(None, *rest) for rest in every_placement(n_notes - 1, n, earliest, start)]
-    placed = [
-        ((a, b), *rest)
-        for b in range(start + 1, n + 1)
-        for a in range(max(start, int(earliest[b])), b)
-        for rest in every_placement(n_notes - 1, n, earliest, b)
-    ]
-    return skipped + placed
+    out = [(None, *rest) for rest in every_placement(n_notes - 1, spans, share[1:], start)]
+    for a, b in spans:
+        if a >= start:
+            out += [((a, b), *rest) for rest in every_placement(n_notes - 1, spans, share[1:], b)]
+            if n_notes > 1 and share[0] > -1e29:
+                rests = every_placement(n_notes - 2, spans, share[2:], b)
+                out += [((a, b), (a, b), *rest) for rest in rests]
+    return out
 
 
-def placement_score(placement, prefix, durations, priors, skip):
-    """The log weight of one placement, as the module's docstring defines it; -inf where a duration is barred."""
-    total = 0.0
-    for i, span in enumerate(placement):
+def _log_sum(rows):
+    import numpy as np
+
+    return float(np.logaddexp.reduce([row for row in rows if row > -1e29]))
+
+
+def pair_durations(one, two):
+    """Geometric mean of two rows of log weights; together they weigh as much as the heavier of the two."""
+    both = [(x + y) / 2 if x > -1e29 and y > -1e29 else -1e30 for x, y in zip(one, two, strict=True)]
+    if max(both) < -1e29:
+        return both
+    more = max(_log_sum(one), _log_sum(two)) - _log_sum(both)
+    return [value + more if value > -1e29 else value for value in both]
+
+
+def placement_score(placement, prefix, durations, priors, skip, share, gain):
+    """The log weight of one placement, as the programme's docstring defines it; -inf where a duration is barred."""
+    total, i = 0.0, 0
+    while i < len(placement):
+        span = placement[i]
         if span is None:
-            total += skip[i]
+            total, i = total + skip[i], i + 1
             continue
         a, b = span
-        if b - a >= len(durations[i]) or durations[i][b - a] <= -1e30:
+        is_pair = i + 1 < len(placement) and placement[i + 1] == span
+        rows = pair_durations(durations[i], durations[i + 1]) if is_pair else durations[i]
+        if b - a >= len(rows) or rows[b - a] < -1e29:
             return float("-inf")
-        centre, half, sd, floor, reach = priors[i]
-        off = max(0.0, abs((a + b) / 2 - centre) - half - reach * (b - a) / 2)
-        total += prefix[i][b] - prefix[i][a] + durations[i][b - a]
-        total += max(-0.5 * (off / sd) ** 2, -floor) if sd > 0 else 0.0
+        which = range(i, i + 1 + is_pair)
+        total += sum(prefix[k][b] - prefix[k][a] for k in which) / len(which)
+        total += rows[b - a] + gain[a] + gain[b] + (share[i] if is_pair else 0.0)
+        total += sum(time_prior(a, b, priors[k]) for k in which)
+        i += len(which)
     return total
 
 
-def placement_posterior(prefix, durations, priors, skip, earliest):
+def placement_posterior(prefix, durations, priors, skip, share, gain, runs):
     """Every possible placement with its log weight, and the log of the sum of the weights."""
     import numpy as np
 
-    n_notes, n = len(prefix), len(prefix[0]) - 1
+    spans = spans_of(len(prefix[0]) - 1, runs)
     scored = [
-        (placement, placement_score(placement, prefix, durations, priors, skip))
-        for placement in every_placement(n_notes, n, earliest)
+        (placement, placement_score(placement, prefix, durations, priors, skip, share, gain))
+        for placement in every_placement(len(prefix), spans, share)
     ]
     scored = [(placement, score) for placement, score in scored if np.isfinite(score)]
     return scored, float(np.logaddexp.reduce([score for _, score in scored]))
@@ -695,3 +756,170 @@ def neighbour_votes(near, bounds):
             said.append(int(2 * sum(votes) > len(votes)) if votes else 1 - truth[-1])
         scores.append(macro_f1(truth, said))
     return same, same - chance, min(scores, default=1.0), float(np.mean(scores)) if scores else 0.0
+
+
+# --- author clocks and orders (align/matching/pointing.py, author_clocks.py, orders.py, assignment.py) -----
+
+
+def pointed_frames(odds, seen, duration, hop, reach):
+    """Per frame the probability that a written time points to it: every stretch of four lengths, one by one."""
+    import math
+
+    n = len(odds)
+    out = [0.0] * n
+    for z in (-1.2, -0.4, 0.4, 1.2):
+        log_length = min(duration[0] + z * duration[1] - math.log(hop), math.log(n))
+        length = max(1, round(math.exp(max(log_length, 0.0))))
+        share = max(1, round(reach * length))
+        skipped = (length - share) // 2
+        for a in range(n - length + 1):
+            if all(seen[a : a + length]):
+                weight = math.exp(sum(odds[a : a + length]))
+                for t in range(a + skipped, a + skipped + share):
+                    out[t] += weight / share
+    total = sum(out)
+    if total == 0.0:
+        return [float(s) / max(1, sum(seen)) for s in seen]
+    return [p / total for p in out]
+
+
+def clock_log_likelihood(densities, times, shift, sd, misled):
+    """Sum over notes of log(e + (1 - e) * (density blurred by a Gaussian at time + shift)), by a plain sum.
+
+    ``densities``: per note a function of seconds, relative to chance.
+    """
+    import numpy as np
+
+    step = sd / 20
+    offsets = np.arange(-6 * sd, 6 * sd + step, step)
+    weights = np.exp(-0.5 * (offsets / sd) ** 2)
+    weights /= weights.sum()
+    total = 0.0
+    for density, time in zip(densities, times, strict=True):
+        near = sum(w * density(time + shift + o) for o, w in zip(offsets, weights, strict=True))
+        total += float(np.log(misled + (1 - misled) * near))
+    return total
+
+
+def allowed_orders(start, may_swap):
+    """All orders in which every pair that may not be swapped stands as in ``start``."""
+    import itertools
+
+    place = {note: k for k, note in enumerate(start)}
+    return [
+        list(order)
+        for order in itertools.permutations(start)
+        if all(
+            may_swap[order[i]][order[j]] or place[order[i]] < place[order[j]]
+            for i in range(len(order))
+            for j in range(i + 1, len(order))
+        )
+    ]
+
+
+def most_worth(spans, scores, authors):
+    """The highest total score of one candidate or none per note without conflict, over all choices."""
+    import itertools
+
+    best = 0.0
+    for choice in itertools.product(*[range(-1, len(row)) for row in scores]):
+        taken = [(*map(float, spans[i][c]), authors[i]) for i, c in enumerate(choice) if c >= 0]
+        good = True
+        for (a, b, one), (c, d, other) in itertools.combinations(taken, 2):
+            shared = max(0.0, min(b, d) - max(a, c))
+            agree = one != other and 2 * shared >= (b - a) + (d - c) - shared
+            good &= agree or 2 * shared <= min(b - a, d - c)
+        if good:
+            best = max(best, sum(scores[i][c] for i, c in enumerate(choice) if c >= 0))
+    return best
+
+
+# --- many series (align/kernels/dtw_pairwise.py, dtw_search.py, dtw_average.py, dtw_open_ends.py) -----------
+
+
+def band_total(a, b, ranges=None):
+    """The DTW total of two series (n, d) and (m, d) with columns low <= j < high allowed in each row."""
+    n, m = len(a), len(b)
+    total = np.full((n + 1, m + 1), np.inf)
+    total[0, 0] = 0.0
+    for i in range(n):
+        for j in range(m):
+            if ranges is not None and not ranges[0][i] <= j < ranges[1][i]:
+                continue
+            cost = 0.0
+            for c in range(a.shape[1]):
+                cost += (a[i, c] - b[j, c]) * (a[i, c] - b[j, c])
+            total[i + 1, j + 1] = cost + min(total[i, j], total[i, j + 1], total[i + 1, j])
+    return total[n, m]
+
+
+def around(series, ranges):
+    """Least and greatest value of each channel within each row's range: (2, rows, d)."""
+    spans = [series[low:high] for low, high in zip(ranges[0], ranges[1], strict=True)]
+    return np.array([[s.min(axis=0) for s in spans], [s.max(axis=0) for s in spans]])
+
+
+def ways_into(series, envelope):
+    """The sum of the squared ways of the rows of a series into its envelope."""
+    return (np.maximum(np.maximum(series - envelope[1], envelope[0] - series), 0.0) ** 2).sum()
+
+
+def normalised(window):
+    """Mean 0 and population deviation 1; a constant one is 0."""
+    if (window == window[0]).all():
+        return np.zeros(len(window))
+    return (window - window.mean()) / window.std()
+
+
+def greedy_matches(totals, k, apart):
+    """The best windows one after the other, each at least ``apart`` from those before: starts."""
+    totals, starts = np.array(totals), []
+    while len(starts) < k and np.isfinite(totals).any():
+        starts.append(int(totals.argmin()))
+        totals[max(0, starts[-1] - apart + 1) : starts[-1] + apart] = np.inf
+    return starts
+
+
+def averaged(series, weights, centre):
+    """One round of barycentre averaging in which no two paths are equally cheap: the new centre and the cost."""
+    sums, shares, cost = np.zeros(centre.shape), np.zeros(len(centre)), 0.0
+    for one, weight in zip(series, weights, strict=True):
+        squares = ((one[:, None] - centre[None]) ** 2).sum(axis=2)
+        paths = every_warping_path(*squares.shape)
+        totals = [sum(squares[pair] for pair in path) for path in paths]
+        for i, j in paths[int(np.argmin(totals))]:
+            sums[j] += weight * one[i]
+            shares[j] += weight
+        cost += weight * min(totals)
+    return sums / shares[:, None], cost
+
+
+# --- soft-DTW (align/kernels/soft_dtw.py, align/kernels/cuda_soft_dtw.py) --------------------------------
+
+
+def soft_totals(cost, gamma):
+    """Smooth minimum over the warping paths that end in each cell: cost + softmin of the three before it."""
+    n, m = cost.shape
+    totals = np.full((n + 1, m + 1), np.inf)
+    totals[0, 0] = 0.0
+    for d in range(n + m - 1):
+        i = np.arange(max(0, d - m + 1), min(n - 1, d) + 1)
+        j = d - i
+        before = -np.stack([totals[i, j], totals[i, j + 1], totals[i + 1, j]]) / gamma
+        most = before.max(axis=0)
+        totals[i + 1, j + 1] = cost[i, j] - gamma * (most + np.log(np.exp(before - most).sum(axis=0)))
+        totals[0, 0] = np.inf
+    return totals[1:, 1:]
+
+
+def soft_dtw(cost, gamma):
+    """The smooth minimum over all paths, and each cell's share: of the paths through it, two halves that meet."""
+    there = soft_totals(cost, gamma)
+    back = soft_totals(cost[::-1, ::-1], gamma)[::-1, ::-1]
+    return there[-1, -1], np.exp((there[-1, -1] - (there + back - cost)) / gamma)
+
+
+def soft_dtw_of_paths(cost, gamma):
+    """The definition: every warping path weighs exp(-its total / gamma)."""
+    totals = np.array([sum(cost[i, j] for i, j in path) for path in every_warping_path(*cost.shape)])
+    return -gamma * np.log(np.exp(-totals / gamma).sum())

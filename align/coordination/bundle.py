@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from align.answers import Evidence
+from align.answers import Calibration, Evidence
 from align.coordination.durations import DurationModel
 from align.coordination.encoders import Coordinator, StreamEncoder, TextProjection
 from align.coordination.layout import Layout, model_inputs, session_table
@@ -38,7 +38,9 @@ _NUMBERS = {  # in the JSON: least and most
     "reach": (0.0, 1.0),
     "duration_mean": (-_HUGE, _HUGE),
     "duration_sd": (_TINY, _HUGE),
+    "nothing": (1e-9, 1.0 - 1e-9),
 }
+_NOTHING = 0.02  # of models that were saved without it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +49,9 @@ class Coordination:
 
     ``sharpness``: how much a frame's log odds count (neighbouring frames are not independent); ``lag`` and
     ``lag_sd``: how far, in seconds, an exactly written time must be moved to point into its span, and how loosely
-    it does; ``reach``: 1 when it may point anywhere into the span, 0 at its middle alone.
+    it does; ``reach``: 1 when it may point anywhere into the span, 0 at its middle alone. ``nothing``: prior
+    probability that a note refers to nothing in its recording; ``calibration``: what posteriors were worth on
+    people held out, where that was measured.
     """
 
     layout: Layout
@@ -59,6 +63,8 @@ class Coordination:
     lag: float = 0.0
     lag_sd: float = 30.0
     reach: float = 1.0
+    nothing: float = _NOTHING
+    calibration: Calibration | None = None
 
     @classmethod
     def empty(cls, layout: Layout, plan: TrainingPlan, encoder: TextEncoder) -> Coordination:
@@ -96,6 +102,15 @@ class Coordination:
             sharpness: how much a frame's log odds count, > 0.
         """
         return dataclasses.replace(self, network=network, sharpness=sharpness)
+
+    def with_confidence(self, nothing: float, calibration: Calibration | None) -> Coordination:
+        """A copy that knows how sure it may be.
+
+        Args:
+            nothing: prior probability that a note refers to nothing, in (0, 1).
+            calibration: measured with that prior and the network's sharpness, or None.
+        """
+        return dataclasses.replace(self, nothing=nothing, calibration=calibration)
 
     def evidence(self, session: Session) -> Evidence:
         """How well each frame of a session fits each of its notes; one column per note.
@@ -140,6 +155,8 @@ class Coordination:
             lag_sd=self.lag_sd,
             reach=self.reach,
             streams=table.names,
+            nothing=self.nothing,
+            calibration=self.calibration,
         )
 
     @property
@@ -185,10 +202,32 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "reach": model.reach,
         "duration_mean": model.durations.mean,
         "duration_sd": model.durations.sd,
+        "nothing": model.nothing,
+        "calibration": None if model.calibration is None else _calibration_out(model.calibration),
     }
     _check_numbers(about)
     about["seal"] = _seal(about)
     return {_WEIGHTS: weights, _ABOUT: (json.dumps(about, indent=1, sort_keys=True) + "\n").encode()}
+
+
+def _calibration_out(calibration: Calibration) -> dict[str, object]:
+    fields = dataclasses.fields(calibration)
+    values = {f.name: getattr(calibration, f.name) for f in fields}
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+
+
+def _calibration_in(about: object) -> Calibration | None:
+    """ValueError, TypeError or KeyError when it is no calibration."""
+    if about is None:
+        return None
+    if not isinstance(about, dict):
+        raise TypeError("calibration is no object")
+    n_notes = about["n_notes"]
+    if not isinstance(n_notes, int) or n_notes < 0:
+        raise ValueError("calibration.n_notes is no count")
+    arrays = {k: np.asarray(about[k], np.float64) for k in ("spans", "nothing", "spans_seen", "nothing_seen")}
+    seen = {k: a.reshape(-1, 3) for k, a in arrays.items() if k.endswith("_seen")}
+    return Calibration(**{**arrays, **seen}, n_notes=n_notes)
 
 
 def _seal(about: Mapping[str, Any]) -> str:
@@ -280,6 +319,7 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    about = {"nothing": _NOTHING, **about}  # models of before it was learned
     _check_numbers(about)
     try:
         tensors = load(weights)
@@ -306,7 +346,8 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
         network = Coordinator(stream, TextProjection(encoder.dimension, plan.dimension))
     network.load_state_dict(tensors, assign=True)
     times = float(about["lag"]), float(about["lag_sd"]), float(about["reach"])
-    return Coordination(layout, plan, encoder, durations, network.eval(), float(about["sharpness"]), *times)
+    model = Coordination(layout, plan, encoder, durations, network.eval(), float(about["sharpness"]), *times)
+    return model.with_confidence(float(about["nothing"]), _calibration_in(about.get("calibration")))
 
 
 def _known_encoder(about: Mapping[str, Any]) -> TextEncoder:

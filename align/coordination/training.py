@@ -29,7 +29,7 @@ from align.coordination.lags import note_lag
 from align.coordination.layout import fit_layout, session_table
 from align.coordination.losses import multi_positive_nce, soft_frame_loss, symmetric_nce
 from align.coordination.plan import TrainingPlan
-from align.coordination.sharpness import choose_sharpness
+from align.coordination.sharpness import fit_confidence
 from align.coordination.weak import learn_weakly
 from align.datatypes import Session
 from align.errors import InputError, ResourceError
@@ -92,8 +92,9 @@ def fit_coordination(
         examples = labelled
     if weak:
         examples, model = learn_weakly(labelled, weak, vocabulary, model)
-    sharpness = choose_sharpness(examples, vocabulary, model, train)
-    return model.with_network(train(examples, plan.seed), sharpness)
+    sure = fit_confidence(examples, vocabulary, model, train)
+    model = model.with_confidence(sure.nothing, sure.calibration)
+    return model.with_network(train(examples, plan.seed), sure.sharpness)
 
 
 def fit_network(

@@ -1,24 +1,19 @@
-"""The semi-Markov programme that places notes, in order, with "nothing" between them.
+"""Sums and maxima over the spans of one note: the inner loops of the decoder (``align/matching/programme.py``).
 
-Time is cut into frames 0..n. Every note i takes a stretch [a, b) with score
+Edges 0..n lie between frames; a span is a pair of edges a < b within one unbroken run of data. Its score is
+``starts[a] + durations[b - a] + M(a, b)``, plus what depends on b alone, which the caller adds. Each kernel takes
+all spans [a, b) with a and b in a box, except those with both in a hole.
 
-    V_i(a, b) = P_i[b] - P_i[a] + D_i[b - a] + M_i(a, b)
+``M`` is the time prior: ``-0.5 (max(0, |m - centre| - half - reach (b - a) / 2) / sd)^2`` with the middle
+``m = (a + b) / 2``, never below ``-floor``. With reach 1 it is a function of a plus a function of b, which the
+caller adds; only other reaches come here.
 
-or is skipped at the price ``skip[i]``. No stretch crosses a frame without data: one that ends at b starts at
-``earliest[b]`` or later. ``P_i`` are prefix sums of the frames' log odds against "nothing" (a frame
-of nothing scores 0), ``D_i`` the log probability of its duration, ``M_i`` its time prior, applied once per note:
-``-0.5 (max(0, |m - centre| - half - reach (b - a) / 2) / sd)^2``, never below ``-floor``: with reach 0 the
-written time points at the middle of the span, with reach 1 anywhere into it. Notes keep their order.
-
-Arguments that all kernels here share (``best_path`` says which shape each has): ``prefix``, ``durations``,
-``priors``, ``skip``, ``earliest``.
-
-``G[i, t]`` sums (or, for the best path, maximises) over all placements of notes 0..i-1 within the first t frames.
+Sums are taken in linear scale: starts in blocks of at most 64 edges that differ by at most e^500, so that a block
+times a row of durations is 64 running sums side by side, exact to rounding whatever the scores.
 
 Reference: classical segment (explicit-duration hidden Markov) models: Ostendorf, Digalakis & Kimball, IEEE Trans.
 Speech and Audio Processing 4(5), 1996, section III; forward-backward as Yu, Artificial Intelligence 174, 2010,
-section 2.2, with "nothing" as a state of free length. O(n_notes n_frames max_duration) time, O(n_notes n_frames)
-memory.
+section 2.2, with "nothing" as a state of free length. O(starts x durations) additions a note.
 """
 
 from __future__ import annotations
@@ -27,11 +22,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["best_path", "forward_backward", "mass_near", "onset_table"]
+__all__ = ["NEVER", "advance", "advance_best", "mass_near", "span_maxima", "span_sums"]
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 NEVER = -1e30
+HARDLY = -1e29  # below it nothing but NEVER and what was added to it
+LANES = 64  # ends side by side; also the most edges of a block
+RANGE = 500.0  # nats between the largest and the least start of a block: no product underflows
 
 
 @njit(cache=True, nogil=True)
@@ -44,58 +42,195 @@ def _time_prior(a: int, b: int, prior: Array) -> float:
 
 
 @njit(cache=True, nogil=True)
-def best_path(prefix: Array, durations: Array, priors: Array, skip: Array, earliest: Indices) -> Indices:
-    """(n_notes, 2) the most probable stretches [a, b) in frames; (-1, -1) for a skipped note.
+def _scaled(starts: Array, low: int, high: int) -> tuple[Array, Array, Indices]:
+    """Edges low..high in linear scale; per block its scale (NEVER: all impossible) and its first edge, and the end.
+
+    Row k of the first is edge ``low + k``.
+    """
+    count = max(0, high - low + 1)
+    values = np.zeros(count)
+    scales = np.empty(count)
+    firsts = np.empty(count + 1, np.int64)
+    blocks = 0
+    a = low
+    while a <= high:
+        top, least = NEVER, -NEVER
+        end = a
+        while end <= high and end - a < LANES:
+            value = starts[end]
+            if value > HARDLY:
+                if max(top, value) - min(least, value) > RANGE:
+                    break
+                top = max(top, value)
+                least = min(least, value)
+            end += 1
+        for k in range(a, end):
+            if starts[k] > HARDLY:
+                values[k - low] = np.exp(starts[k] - top)
+        scales[blocks] = top
+        firsts[blocks] = a
+        blocks += 1
+        a = end
+    firsts[blocks] = high + 1
+    return values, scales[:blocks], firsts[: blocks + 1]
+
+
+@njit(cache=True, nogil=True)
+def _block_of(firsts: Indices, edge: int) -> int:
+    """The block that holds an edge; the first one for those before it."""
+    low, high = 0, firsts.size - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if firsts[middle] <= edge:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def _padded(durations: Array, fill: float) -> tuple[Array, int, int]:
+    """Durations with ``fill`` before and after, and the first and the last allowed one (first > last: none)."""
+    first, last = durations.size, 0
+    padded = np.full(durations.size + 2 * LANES, fill)
+    for length in range(1, durations.size):
+        if durations[length] > HARDLY:
+            first = min(first, length)
+            last = length
+            padded[LANES + length] = durations[length]
+    return padded, first, last
+
+
+@njit(cache=True, nogil=True)
+def _rectangles(box: Indices, hole: Indices) -> Indices:
+    """(4, 4) start low, high, end low, high, inclusive, that together are the box without the hole."""
+    out = np.empty((4, 4), np.int64)
+    s0, s1, e0, e1 = box[0], box[1], box[2], box[3]
+    if hole[0] > hole[1] or hole[2] > hole[3]:
+        out[:] = np.array([0, -1, 0, -1])
+        out[0] = box
+        return out
+    out[0] = np.array([s0, s1, e0, min(e1, hole[2] - 1)])
+    out[1] = np.array([s0, s1, max(e0, hole[3] + 1), e1])
+    out[2] = np.array([s0, min(s1, hole[0] - 1), max(e0, hole[2]), min(e1, hole[3])])
+    out[3] = np.array([max(s0, hole[1] + 1), s1, max(e0, hole[2]), min(e1, hole[3])])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _add_block(values: Array, weights: Array, first: int, lanes: Array) -> None:
+    """lanes[j] = sum over k of values[k] weights[first - k + j], the padding of ``weights`` not counted."""
+    lanes[:] = 0.0
+    for k in range(values.size):
+        value = values[k]
+        if value > 0.0:
+            row = weights[LANES + first - k : LANES + first - k + LANES]
+            for j in range(LANES):
+                lanes[j] += value * row[j]
+
+
+@njit(cache=True, nogil=True)
+def span_sums(
+    starts: Array, durations: Array, priors: Array, runs: Indices, box: Indices, hole: Indices
+) -> Array:
+    """(n + 1,) for every end b the log sum over starts a of exp(starts[a] + durations[b - a] + M(a, b)).
 
     Args:
-        prefix: (n_notes, n + 1) prefix sums of the log odds.
-        durations: (n_notes, longest + 1) log probability of each duration in frames; column 0 is ignored.
-        priors: (n_notes, 5) centre, half width, standard deviation, floor and reach of the time prior; in frames
-            but for the last two (nats, share of the span).
-        skip: (n_notes,) log odds of leaving a note out.
-        earliest: (n + 1,) int64, the first frame of the unbroken stretch of data that ends before frame t, t
-            itself when frame t - 1 has no data; ascending.
+        starts: (n + 1,) log weight of a start at each edge; NEVER: none.
+        durations: (longest + 1,) log weight of each duration in frames; column 0 is ignored, NEVER: barred.
+        priors: (k, 5) time priors that are not split into start and end: centre, half width, deviation,
+            floor and reach; in frames but for the last two (nats, share of the span).
+        runs: (n_runs, 2) first and last edge of every unbroken stretch of data, ascending.
+        box: (4,) lowest and highest start, lowest and highest end, inclusive.
+        hole: (4,) likewise: spans left out; empty when its first number is above its second.
     """
-    n_notes, n = prefix.shape[0], prefix.shape[1] - 1
-    longest = durations.shape[1] - 1
-    total = np.zeros((n_notes + 1, n + 1))
-    began = np.full(
-        (n_notes, n + 1), -1, np.int64
-    )  # start of note i if it ends exactly at t in the best path
-    placed = np.full((n_notes, n + 1), -1, np.int64)  # where note i ended, or -1 when it was skipped
-    for i in range(n_notes):
-        running = NEVER
-        ended = -1
-        for t in range(n + 1):
-            best = NEVER
-            start = -1
-            for length in range(1, min(longest, t - earliest[t]) + 1):
-                a = t - length
-                d = durations[i, length]
-                if d <= NEVER:
+    top = np.full(starts.size, NEVER)
+    total = np.zeros(starts.size)
+    low_start, high_start = max(0, box[0]), min(starts.size - 1, box[1])
+    values, scales, firsts = _scaled(starts, low_start, high_start)
+    logs, first, last = _padded(durations, NEVER)
+    level = logs.max()
+    weights = np.exp(logs - level) if level > HARDLY else np.zeros(logs.size)
+    lanes = np.empty(LANES)
+    rectangles = _rectangles(box, hole)
+    for r in range(len(runs)):
+        for k in range(len(rectangles)):
+            s0, s1 = max(rectangles[k, 0], runs[r, 0]), min(rectangles[k, 1], runs[r, 1])
+            e0, e1 = max(rectangles[k, 2], s0 + first), min(rectangles[k, 3], runs[r, 1], s1 + last)
+            for t0 in range(e0, e1 + 1, LANES):
+                t1 = min(t0 + LANES - 1, e1)
+                if len(priors):
+                    for b in range(t0, t1 + 1):
+                        for a in range(max(s0, b - last), min(s1, b - first) + 1):
+                            value = starts[a] + durations[b - a]
+                            for p in range(len(priors)):
+                                value += _time_prior(a, b, priors[p])
+                            if value <= HARDLY:
+                                continue
+                            if value > top[b]:
+                                total[b] = total[b] * np.exp(top[b] - value) + 1.0
+                                top[b] = value
+                            else:
+                                total[b] += np.exp(value - top[b])
                     continue
-                value = total[i, a] + prefix[i, t] - prefix[i, a] + d + _time_prior(a, t, priors[i])
-                if value > best:
-                    best = value
-                    start = a
-            began[i, t] = start
-            if best > running:
-                running = best
-                ended = t
-            skipped = total[i, t] + skip[i]
-            if running > skipped:
-                total[i + 1, t] = running
-                placed[i, t] = ended
-            else:
-                total[i + 1, t] = skipped
-    out = np.full((n_notes, 2), -1, np.int64)
-    t = n
-    for i in range(n_notes - 1, -1, -1):
-        end = placed[i, t]
-        if end >= 0:
-            out[i, 0] = began[i, end]
-            out[i, 1] = end
-            t = began[i, end]
+                low, high = max(s0, t0 - last, low_start), min(s1, t1 - first, high_start)
+                block = _block_of(firsts, low)
+                while block < scales.size and firsts[block] <= high:
+                    scale = scales[block]
+                    if scale > HARDLY:
+                        begin, end = max(low, firsts[block]), min(high, firsts[block + 1] - 1)
+                        _add_block(
+                            values[begin - low_start : end + 1 - low_start], weights, t0 - begin, lanes
+                        )
+                        for b in range(t0, t1 + 1):
+                            more = lanes[b - t0]
+                            if more <= 0.0:
+                                continue
+                            if scale > top[b]:
+                                total[b] = total[b] * np.exp(top[b] - scale) + more
+                                top[b] = scale
+                            else:
+                                total[b] += more * np.exp(scale - top[b])
+                    block += 1
+    shift = 0.0 if len(priors) else level
+    for b in range(starts.size):
+        top[b] = top[b] + shift + np.log(total[b]) if total[b] > 0.0 else NEVER
+    return top
+
+
+@njit(cache=True, nogil=True)
+def span_maxima(starts: Array, durations: Array, priors: Array, runs: Indices, box: Indices) -> Array:
+    """The same with the maximum in place of the log sum, and no hole.
+
+    Args:
+        starts, durations, priors, runs, box: as for ``span_sums``.
+    """
+    out = np.full(starts.size, NEVER)
+    logs, first, last = _padded(durations, NEVER)
+    lanes = np.empty(LANES)
+    for r in range(len(runs)):
+        s0, s1 = max(box[0], runs[r, 0]), min(box[1], runs[r, 1])
+        e0, e1 = max(box[2], s0 + first), min(box[3], runs[r, 1], s1 + last)
+        for t0 in range(e0, e1 + 1, LANES):
+            t1 = min(t0 + LANES - 1, e1)
+            if len(priors):
+                for b in range(t0, t1 + 1):
+                    for a in range(max(s0, b - last), min(s1, b - first) + 1):
+                        value = starts[a] + durations[b - a]
+                        for p in range(len(priors)):
+                            value += _time_prior(a, b, priors[p])
+                        out[b] = max(out[b], value)
+                continue
+            lanes[:] = NEVER
+            for a in range(max(s0, t0 - last), min(s1, t1 - first) + 1):
+                value = starts[a]
+                if value > HARDLY:
+                    row = logs[LANES + t0 - a : LANES + t0 - a + LANES]
+                    for j in range(LANES):
+                        one = value + row[j]
+                        lanes[j] = one if one > lanes[j] else lanes[j]
+            for b in range(t0, t1 + 1):
+                out[b] = max(out[b], lanes[b - t0])
     return out
 
 
@@ -103,159 +238,95 @@ def best_path(prefix: Array, durations: Array, priors: Array, skip: Array, earli
 def _log_add(a: float, b: float) -> float:
     high = max(a, b)
     low = min(a, b)
-    if low <= NEVER or high - low > 40.0:
+    if low <= HARDLY or high - low > 40.0:
         return high
     return high + np.log1p(np.exp(low - high))
 
 
 @njit(cache=True, nogil=True)
-def _log_total(scores: Array, count: int, top: float) -> float:
-    """Log of the sum of exp(scores[1..count]), ``top`` being their largest; what is 40 nats below it is left out."""
-    total = 0.0
-    for k in range(1, count + 1):
-        if scores[k] > top - 40.0:
-            total += np.exp(scores[k] - top)
-    return top + np.log(total)
+def advance(row: Array, ends: Array, skip: float) -> Array:
+    """(n + 1,) log sums with one note more: it ended at some edge up to t, or it was left out.
+
+    Args:
+        row: (n + 1,) log sums over the notes before, within the first t frames.
+        ends: (n + 1,) log weight of the note's end at each edge.
+        skip: log odds of leaving it out.
+    """
+    out = np.empty(row.size)
+    running = NEVER
+    for t in range(row.size):
+        if ends[t] > HARDLY:
+            running = _log_add(running, ends[t])
+        elif t > 0 and row[t] == row[t - 1]:
+            out[t] = out[t - 1]
+            continue
+        out[t] = _log_add(running, row[t] + skip)
+    return out
 
 
 @njit(cache=True, nogil=True)
-def forward_backward(
-    prefix: Array, durations: Array, priors: Array, skip: Array, earliest: Indices
-) -> tuple[Array, Array]:
-    """Log sums before and after: both (n_notes + 1, n + 1).
-
-    ``before[i, t]`` sums over the placements of notes 0..i-1 in frames [0, t), ``after[i, t]`` over those of
-    notes i.. in [t, n).
-
-    ``before[n_notes, n] == after[0, 0]`` is the log normaliser Z; the posterior of note i on [a, b) is
-    ``exp(before[i, a] + V_i(a, b) + after[i + 1, b] - Z)``.
-
-    Args:
-        prefix, durations, priors, skip, earliest: as for ``best_path``.
-    """
-    n_notes, n = prefix.shape[0], prefix.shape[1] - 1
-    longest = durations.shape[1] - 1
-    before = np.zeros((n_notes + 1, n + 1))
-    after = np.zeros((n_notes + 1, n + 1))
-    scores = np.empty(longest + 1)
-    for i in range(n_notes):
-        running = NEVER
-        for t in range(n + 1):
-            top = NEVER
-            reach = min(longest, t - earliest[t])
-            for length in range(1, reach + 1):
-                a = t - length
-                d = durations[i, length]
-                value = NEVER
-                if d > NEVER:
-                    value = before[i, a] - prefix[i, a] + d + _time_prior(a, t, priors[i])
-                scores[length] = value
-                top = max(top, value)
-            if top > NEVER:
-                running = _log_add(running, _log_total(scores, reach, top) + prefix[i, t])
-            before[i + 1, t] = _log_add(running, before[i, t] + skip[i])
-    for i in range(n_notes - 1, -1, -1):
-        running = NEVER
-        for t in range(n, -1, -1):
-            top = NEVER
-            reach = 0
-            for length in range(1, min(longest, n - t) + 1):
-                b = t + length
-                if earliest[b] > t:
-                    break
-                reach = length
-                d = durations[i, length]
-                value = NEVER
-                if d > NEVER:
-                    value = after[i + 1, b] + prefix[i, b] + d + _time_prior(t, b, priors[i])
-                scores[length] = value
-                top = max(top, value)
-            if top > NEVER:
-                running = _log_add(running, _log_total(scores, reach, top) - prefix[i, t])
-            after[i, t] = _log_add(running, after[i + 1, t] + skip[i])
-    return before, after
-
-
-@njit(cache=True, nogil=True)
-def onset_table(
-    prefix: Array, durations: Array, priors: Array, earliest: Indices, before: Array, after: Array
-) -> tuple[Array, Array, Indices, Array]:
-    """What the posterior says of each note: p(starts at t), p(covers frame t), best end per start, its probability.
-
-    Args:
-        prefix, durations, priors, earliest: as for ``best_path``.
-        before, after: from ``forward_backward``.
-
-    Returns:
-        onset (n_notes, n + 1), cover (n_notes, n), end (n_notes, n + 1) int64 (-1: none), peak (n_notes, n + 1).
-    """
-    n_notes, n = prefix.shape[0], prefix.shape[1] - 1
-    longest = durations.shape[1] - 1
-    z = after[0, 0]
-    onset = np.zeros((n_notes, n + 1))
-    change = np.zeros((n_notes, n + 1))
-    end = np.full((n_notes, n + 1), -1, np.int64)
-    peak = np.zeros((n_notes, n + 1))
-    for i in range(n_notes):
-        for a in range(n):
-            for length in range(1, min(longest, n - a) + 1):
-                b = a + length
-                if earliest[b] > a:
-                    break
-                d = durations[i, length]
-                if d <= NEVER:
-                    continue
-                value = before[i, a] + prefix[i, b] - prefix[i, a] + d + after[i + 1, b] - z
-                if value < -30.0:
-                    continue
-                p = np.exp(value + _time_prior(a, b, priors[i]))
-                onset[i, a] += p
-                change[i, a] += p
-                change[i, b] -= p
-                if p > peak[i, a]:
-                    peak[i, a] = p
-                    end[i, a] = b
-    cover = np.empty((n_notes, n))
-    for i in range(n_notes):
-        level = 0.0
-        for t in range(n):
-            level += change[i, t]
-            cover[i, t] = min(1.0, max(0.0, level))
-    return onset, cover, end, peak
+def advance_best(row: Array, ends: Array, skip: float) -> Array:
+    """The same with the maximum in place of the log sum."""
+    out = np.empty(row.size)
+    running = NEVER
+    for t in range(row.size):
+        running = max(running, ends[t])
+        out[t] = max(running, row[t] + skip)
+    return out
 
 
 @njit(cache=True, nogil=True)
 def mass_near(
-    prefix: Array,
-    durations: Array,
-    prior: Array,
-    earliest: Indices,
-    before: Array,
-    after: Array,
-    span: Array,
+    starts: Array, ends: Array, durations: Array, priors: Array, runs: Indices, areas: Indices, span: Array
 ) -> float:
-    """Posterior mass of the stretches of one note whose intersection over union with ``span`` is at least 0.5.
+    """Sum of exp(starts[a] + durations[b - a] + M(a, b) + ends[b]) where [a, b) is much like ``span``.
+
+    Much like: the intersection over union is at least 0.5. With posterior weights the sum is a probability.
 
     Args:
-        prefix, durations, prior: the note's rows of what ``best_path`` takes: (n + 1,), (longest + 1,), (5,).
-        earliest: as for ``best_path``.
-        before: (n + 1,) row i of note i.
-        after: (n + 1,) row i + 1, from which the log normaliser was subtracted.
-        span: (2,) frames, start < end, not necessarily whole.
+        starts, durations, priors, runs: as for ``span_sums``.
+        ends: (n + 1,) log weight of an end at each edge.
+        areas: (2, 4) box and hole, as for ``span_sums``.
+        span: (2,) edges, start < end, not necessarily whole.
     """
-    n = prefix.size - 1
-    longest = durations.size - 1
     a0, b0 = span[0], span[1]
+    # intersection over union >= 1/2 leaves at most twice the length on each side
+    low_end = max(areas[0, 2], np.int64(np.floor(a0)), 0)
+    high_end = min(areas[0, 3], ends.size - 1, np.int64(np.ceil(2 * b0 - a0)))
+    values, scales, firsts = _scaled(ends, low_end, high_end)
+    logs, first, last = _padded(durations, NEVER)
+    weights = np.exp(logs)
+    box, hole = areas[0], areas[1]
     total = 0.0
-    for a in range(max(0, int(np.floor(2 * a0 - b0))), min(n, int(np.ceil(b0)))):
-        for length in range(1, min(longest, n - a) + 1):
-            b = a + length
-            if earliest[b] > a:
-                break
-            shared = min(np.float64(b), b0) - max(np.float64(a), a0)
-            if durations[length] <= NEVER or shared <= 0 or 2 * shared < (b - a) + (b0 - a0) - shared:
-                continue
-            value = before[a] + prefix[b] - prefix[a] + durations[length] + after[b]
-            if value > -30.0:
-                total += np.exp(value + _time_prior(a, b, prior))
+    run = 0
+    for a in range(
+        max(box[0], np.int64(np.floor(2 * a0 - b0))), min(box[1], starts.size - 1, np.int64(np.ceil(b0))) + 1
+    ):
+        while run < len(runs) and runs[run, 1] < a:
+            run += 1
+        if run == len(runs) or runs[run, 0] > a or starts[a] <= HARDLY:
+            continue
+        inner, outer = max(np.float64(a), a0), min(np.float64(a), a0)
+        # intersection over union >= 1/2, solved for b <= b0 and for b >= b0
+        low = max(low_end, a + first, np.int64(np.ceil(inner + 0.5 * (b0 - outer) - 1e-12)))
+        high = min(high_end, runs[run, 1], a + last, np.int64(np.floor(2 * b0 - 2 * inner + outer + 1e-12)))
+        is_holed = hole[0] <= a <= hole[1] and hole[2] <= hole[3]
+        b = low
+        block = _block_of(firsts, low)
+        while b <= high:
+            end = min(high, firsts[block + 1] - 1)
+            factor = starts[a] + scales[block]
+            part = 0.0
+            if scales[block] > HARDLY and factor > -745.0:
+                for t in range(b, end + 1):
+                    if is_holed and hole[2] <= t <= hole[3]:
+                        continue
+                    weight = values[t - low_end] * weights[LANES + t - a]
+                    for p in range(len(priors)):
+                        weight *= np.exp(_time_prior(a, t, priors[p]))
+                    part += weight
+            if part > 0.0:
+                total += np.exp(factor + np.log(part))
+            b = end + 1
+            block += 1
     return min(1.0, total)

@@ -12,6 +12,7 @@ cost is the squared Euclidean distance of two rows, so that the *distance* is th
 
 Ties go to the diagonal, then to (1, 0), then to (0, 1), the same on every machine. Everything is float64;
 NaN must not enter (the caller validates). One thread, so nothing depends on the number of threads.
+For two series without their table of costs see ``kernels.dtw_linear``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["dtw_cost_matrix", "dtw_total", "series_path", "warping_path"]
+__all__ = ["accumulate", "local_costs", "warping_path"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -90,7 +91,7 @@ def _trace(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
 
 
 @njit(cache=True, nogil=True)
-def dtw_cost_matrix(a: Floats, b: Floats) -> Floats:
+def local_costs(a: Floats, b: Floats) -> Floats:
     """All squared Euclidean distances between rows of ``a`` (n, d) and of ``b`` (m, d): (n, m)."""
     columns = np.ascontiguousarray(b.T)
     cost = np.empty((a.shape[0], b.shape[0]))
@@ -100,34 +101,16 @@ def dtw_cost_matrix(a: Floats, b: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True)
-def dtw_total(a: Floats, b: Floats) -> Any:
-    """The smallest sum of squares along a warping path of ``a`` (n, d) and ``b`` (m, d).
-
-    Exactly symmetric in its arguments. Time O(n m d), memory O(m d): give the shorter series second.
-    """
-    m = b.shape[0]
-    columns = np.ascontiguousarray(b.T)
-    totals, local, steps = _first_totals(m), np.empty(m), np.empty(m, np.uint8)
-    for i in range(a.shape[0]):
-        _fill_local_row(a[i], columns, local)
-        _advance_row(totals, local, steps)
-    return totals[m]
-
-
-@njit(cache=True, nogil=True)
-def series_path(a: Floats, b: Floats) -> Any:
-    """``(total, path)`` of the series ``a`` (n, d) and ``b`` (m, d); path i8 (length, 2).
-
-    The same path as ``warping_path(dtw_cost_matrix(a, b))`` with one byte per cell instead of nine.
-    """
-    m = b.shape[0]
-    columns = np.ascontiguousarray(b.T)
-    totals, local = _first_totals(m), np.empty(m)
-    steps = np.empty((a.shape[0], m), np.uint8)
-    for i in range(a.shape[0]):
-        _fill_local_row(a[i], columns, local)
-        _advance_row(totals, local, steps[i])
-    return totals[m], _trace(steps)
+def accumulate(cost: Floats) -> Floats:
+    """The table of smallest totals of ``cost`` (n, m), n and m at least 1; infinite costs bar a cell."""
+    n, m = cost.shape
+    totals = _first_totals(m)
+    steps = np.empty(m, np.uint8)
+    table = np.empty((n, m))
+    for i in range(n):
+        _advance_row(totals, cost[i], steps)
+        table[i] = totals[1:]
+    return table
 
 
 @njit(cache=True, nogil=True)

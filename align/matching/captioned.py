@@ -81,6 +81,7 @@ def evidence_from_captions(
         similarity=per_segment.astype(np.float32),
         method="captions",
         streams=tuple(stream.name for stream in session.streams),
+        edges=np.rint(spans[1:, 0] / hop).astype(np.int64) - made.cells.first,
     )
 
 

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from align.answers import Alignment, Evidence, Link
-from align.clock import span_iou
 from align.datatypes import Floats, Note
 from align.errors import ParameterError
+from align.matching.anchors import Anchor
+from align.matching.assignment import settle
+from align.matching.author_clocks import AuthorClock
+from align.matching.gaps import UNOBSERVED, gap_mass
 from align.matching.lattice import Lattice, build_lattice
+from align.matching.links import SURE, link_of
+from align.matching.orders import best_order, start_order, swappable
 from align.matching.placeable import split_notes
-from align.matching.time_prior import decoding_order
+from align.matching.programme import log_normaliser
+from align.matching.search import planned, refined_spans, searched
+from align.matching.sharing import with_sharing
+from align.matching.tables import mass_near, placed, summed_edges
+from align.matching.time_prior import decoding_order, on_session_clock
 
-__all__ = ["place_notes", "posterior_cover", "span_mass"]
+__all__ = ["ORDERS", "Order", "decode_group", "group_score", "place_notes", "posterior_cover", "span_mass"]
 
-Order = Literal["monotone", "free"]
-_ALTERNATIVES = 3
-_LEAST = 0.01  # probability below which an alternative is not worth a line
-_SURE = 0.5
+Order = Literal["monotone", "partial", "free"]
+ORDERS = get_args(Order)
+_MOST_ORDERS = 300  # scored in search of the best partial order
 _LAST = -1e9  # price of leaving out a note that should be placed: paid only when there is no room
+_SNAP = 1e-6  # frames by which an anchor may miss an edge and still be on it
 
 
 def place_notes(
@@ -30,37 +39,65 @@ def place_notes(
     notes: tuple[Note, ...],
     order: Order = "monotone",
     recorded: tuple[float, float] | None = None,
+    *,
+    clocks: Mapping[str, AuthorClock] | None = None,
+    anchors: Sequence[Anchor] = (),
 ) -> Alignment:
     """One answer per note: its most probable span within the most probable placement of all.
 
     ``probability`` is the posterior mass of the spans that overlap the answer with an intersection over union
-    of at least 0.5 (for an unmatched note: of "refers to nothing here"). Status "aligned" from 0.5 on, below
-    it "ambiguous". Alternatives are the next best places: spans that overlap none of the better ones.
+    of at least 0.5 (for an unmatched note: of "refers to nothing here"; for an unobservable one: the share of
+    its time in which nothing was recorded). Status "aligned" from 0.5 on, below it "ambiguous". ``edges`` say how
+    well start and end are known. Alternatives are the next best places: spans that overlap none of the better ones.
 
     Args:
         evidence: log odds on the frame grid, one column per note.
         notes: all notes in the order written, one per column.
-        order: "monotone", a later note never before an earlier one (see ``decoding_order``); "free", every
-            note by itself.
+        order: "monotone", a later note never before an earlier one (see ``decoding_order``), though neighbours
+            may share a span (see ``with_sharing``); "partial", each author's notes in order, those of
+            different authors in the order that fits best (see ``orders``); "free", every note by itself, then
+            made to agree (see ``assignment.settle``).
         recorded: start and end of the recording in seconds, from which an outside note's distance counts;
             default: those of the frame grid, which may be off by half a frame.
+        clocks: how each author's written times lie; default: as the evidence says for all.
+        anchors: links that are known. They come back as they are, with probability 1, and the other notes are
+            placed around them.
 
     Raises:
-        ParameterError: notes and evidence differ in number; unknown order.
+        ParameterError: notes and evidence differ in number; unknown order; an anchor for no note or a second
+            one for a note; anchors whose spans contradict the order of their notes.
     """
     n_frames, n_notes = evidence.log_odds.shape
     if len(notes) != n_notes:
         raise ParameterError("notes", len(notes), f"{n_notes}, one per column of the evidence")
-    if order not in ("monotone", "free"):
-        raise ParameterError("order", order, '"monotone" or "free"')
+    if order not in ORDERS:
+        raise ParameterError("order", order, '"monotone", "partial" or "free"')
+    known = _known(anchors, n_notes)
     grid = evidence.first * evidence.hop, (evidence.first + n_frames) * evidence.hop
-    placeable, links = split_notes(notes, *(recorded or grid))
-    placeable = [placeable[i] for i in decoding_order([notes[i] for i in placeable], evidence)]
-    lattice = build_lattice(evidence, notes)
-    groups = [placeable] if order == "monotone" else [[i] for i in placeable]
-    for group in groups:
-        if group:
-            links.update(zip(group, _decode(lattice.rows(group), evidence), strict=True))
+    placeable, links = split_notes(on_session_clock(notes, evidence, clocks), *(recorded or grid))
+    lattice = build_lattice(evidence, notes, clocks=clocks)
+    for i, share in enumerate(gap_mass(lattice.priors, evidence.observed)):
+        if share >= UNOBSERVED and i in placeable:
+            links[i] = Link("unobservable", None, float(share))
+    links.update({i: _anchored(anchor, evidence) for i, anchor in known.items()})
+    wanted = sorted({i for i in placeable if i not in links} | {i for i, a in known.items() if a.span})
+    pieces = [([i], (0, n_frames)) for i in wanted if i not in known]
+    if order != "free":
+        own = [notes[i] for i in wanted]
+        if order == "monotone":
+            turns = decoding_order(own, evidence, clocks)
+        else:
+            turns = _best_turns(lattice.rows(wanted), own, evidence, clocks)
+        pieces = _between_anchors([wanted[k] for k in turns], known, evidence)
+    for group, (first, last) in pieces:
+        if last <= first and n_frames:
+            links.update({i: Link("unmatched", None, 1.0) for i in group})
+        elif group:
+            rows = with_sharing(lattice.rows(group).frames(first, last), [notes[i] for i in group])
+            links.update(zip(group, decode_group(rows, evidence), strict=True))
+    if order == "free":
+        alone = [i for group, _ in pieces for i in group]
+        links.update(zip(alone, settle([links[i] for i in alone], [notes[i] for i in alone]), strict=True))
     return Alignment(
         notes=notes,
         links=tuple(links[i] for i in range(n_notes)),
@@ -69,95 +106,89 @@ def place_notes(
     )
 
 
-def _decode(lattice: Lattice, evidence: Evidence) -> list[Link]:
-    from align.kernels import decode as kernel
-
-    before, after = kernel.forward_backward(*lattice.arrays())
-    onset, _, ends, peaks = kernel.onset_table(
-        lattice.prefix, lattice.durations, lattice.priors, lattice.earliest, before, after
-    )
-    spans = _best_spans(lattice, onset.sum(axis=1) >= _SURE)
-    normaliser = after[0, 0]
-    links = []
-    for i, (a, b) in enumerate(spans):
-        mass = _mass_of(lattice, i, before[i], after[i + 1] - normaliser)
-        placed = float(min(1.0, onset[i].sum()))
-        candidates = _distinct_peaks(ends[i], peaks[i], (int(a), int(b)) if a >= 0 else None)
-        others = [(*_seconds(c, evidence), mass(c)) for c in candidates]
-        others = sorted((o for o in others if o[2] >= _LEAST), key=lambda o: -o[2])
-        if a < 0:
-            links.append(Link("unmatched", None, 1.0 - placed, tuple(others[:_ALTERNATIVES])))
-            continue
-        span = (int(a), int(b))
-        p = mass(span)
-        status: Literal["aligned", "ambiguous"] = "aligned" if p >= _SURE else "ambiguous"
-        links.append(
-            Link(status, _seconds(span, evidence), p, tuple(others[:_ALTERNATIVES]), evidence.streams)
-        )
-    return links
+def _best_turns(
+    lattice: Lattice, notes: Sequence[Note], evidence: Evidence, clocks: Mapping[str, AuthorClock] | None
+) -> list[int]:
+    start, may_swap = start_order(notes, evidence, clocks), swappable(notes, evidence, clocks)
+    return best_order(start, may_swap, lambda turns: group_score(lattice.rows(turns)), _MOST_ORDERS)
 
 
-def _best_spans(lattice: Lattice, placed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """(n_notes, 2) the best placement of the notes that are probably placed; (-1, -1) for the others.
+def decode_group(lattice: Lattice, evidence: Evidence) -> list[Link]:
+    """The answers for notes that keep their order, one per row.
 
-    Whether a note is placed at all is decided by the sum over all its spans: one span among hundreds always
-    looks improbable beside "nowhere".
+    Whether a note is placed at all is decided by the sum over all its spans: one span among hundreds always looks
+    improbable beside "nowhere". The best placement of those that are probably placed gives the spans.
+
+    Args:
+        lattice: rows in order.
+        evidence: where they come from: the frame grid and the streams.
     """
-    from align.kernels import decode as kernel
-
-    spans = np.full((len(placed), 2), -1, np.int64)
-    if placed.any():
-        chosen = lattice.rows(np.flatnonzero(placed).tolist())
-        never = np.full(int(placed.sum()), _LAST)
-        spans[placed] = kernel.best_path(
-            chosen.prefix, chosen.durations, chosen.priors, never, chosen.earliest
-        )
-    return spans
-
-
-def _mass_of(
-    lattice: Lattice, i: int, before: Floats, after: Floats
-) -> Callable[[tuple[float, float]], float]:
-    """A function: frames (a, b) -> posterior mass around that span, for note i."""
-    from align.kernels import decode as kernel
-
-    def mass(span: tuple[float, float]) -> float:
-        return float(
-            kernel.mass_near(
-                lattice.prefix[i],
-                lattice.durations[i],
-                lattice.priors[i],
-                lattice.earliest,
-                before,
-                after,
-                np.asarray(span, np.float64),
-            )
-        )
-
-    return mass
+    lattice, tables = searched(lattice)
+    chosen = np.flatnonzero([placed(own) >= SURE for own in tables])
+    spans = np.full((len(tables), 2), -1, np.int64)
+    if len(chosen):
+        rows = lattice.rows(chosen.tolist())
+        spans[chosen] = refined_spans(dataclasses.replace(rows, skip=np.full(len(chosen), _LAST)))
+    return [
+        link_of(own, None if a < 0 else (int(a), int(b)), evidence, lattice.first)
+        for own, (a, b) in zip(tables, spans, strict=True)
+    ]
 
 
-def _distinct_peaks(
-    ends: npt.NDArray[np.int64], peaks: Floats, answer: tuple[int, int] | None
-) -> list[tuple[int, int]]:
-    """The best few (start, end) that overlap neither the answer nor one another, best first."""
-    chosen: list[tuple[int, int]] = [] if answer is None else [answer]
-    n_known = len(chosen)
-    for a in np.argsort(-peaks, kind="stable"):
-        if peaks[a] <= 0 or len(chosen) - n_known == _ALTERNATIVES:
-            break
-        span = (int(a), int(ends[a]))
-        if not chosen or span_iou(np.tile(span, (len(chosen), 1)), chosen).max() <= 0.0:
-            chosen.append(span)
-    return chosen[n_known:]
+def group_score(lattice: Lattice) -> float:
+    """Log of the sum over all placements of notes that keep their order: how well that order explains the frames.
+
+    Args:
+        lattice: rows in order.
+    """
+    return log_normaliser(planned(lattice))
 
 
-def _seconds(span: tuple[int, int], evidence: Evidence) -> tuple[float, float]:
-    return (evidence.first + span[0]) * evidence.hop, (evidence.first + span[1]) * evidence.hop
+def _known(anchors: Sequence[Anchor], n_notes: int) -> dict[int, Anchor]:
+    out: dict[int, Anchor] = {}
+    for anchor in anchors:
+        if anchor.note >= n_notes:
+            raise ParameterError("anchors", f"note {anchor.note}", f"notes 0 to {n_notes - 1}")
+        if anchor.note in out:
+            raise ParameterError("anchors", f"two for note {anchor.note}", "one per note")
+        out[anchor.note] = anchor
+    return out
+
+
+def _anchored(anchor: Anchor, evidence: Evidence) -> Link:
+    if anchor.span is None:
+        return Link("unmatched", None, 1.0)
+    return Link("aligned", anchor.span, 1.0, streams=evidence.streams)
+
+
+def _between_anchors(
+    wanted: Sequence[int], known: Mapping[int, Anchor], evidence: Evidence
+) -> list[tuple[list[int], tuple[int, int]]]:
+    """Stretches of notes without anchors, in order, and the edges between which each has to lie."""
+    n_frames = len(evidence.observed)
+    pieces: list[tuple[list[int], tuple[int, int]]] = []
+    group: list[int] = []
+    first, last_known = 0, -1
+    for i in wanted:
+        span = known[i].span if i in known else None
+        if span is None:
+            group.append(i)
+            continue
+        if last_known >= 0:
+            before = known[last_known].span or span
+            if span[0] < before[0] or span[1] < before[1]:
+                raise ParameterError(
+                    "anchors", f"spans of notes {last_known} and {i} in reverse", "spans in the notes' order"
+                )
+        start, end = (seconds / evidence.hop - evidence.first for seconds in span)
+        edge = int(np.clip(np.floor(start + _SNAP), 0, n_frames))
+        pieces.append((group, (first, edge)))
+        first, last_known, group = int(np.clip(np.ceil(end - _SNAP), 0, n_frames)), i, []
+    return [*pieces, (group, (first, n_frames))]
 
 
 def posterior_cover(evidence: Evidence, notes: Sequence[Note], p_nothing: float) -> tuple[Floats, Floats]:
-    """How probable it is that each note covers each frame, notes in the order written.
+    """How probable it is that each note covers each frame, notes in the order written, none sharing a span.
 
     Args:
         evidence: one column per note.
@@ -168,18 +199,18 @@ def posterior_cover(evidence: Evidence, notes: Sequence[Note], p_nothing: float)
         cover (n_notes, n_frames); moments (n_notes, 3): expected middle (s), log of the expected duration (log s)
         and probability of being placed.
     """
-    from align.kernels import decode as kernel
-
-    lattice = build_lattice(evidence, notes, p_nothing)
-    before, after = kernel.forward_backward(*lattice.arrays())
-    onset, cover, _, _ = kernel.onset_table(
-        lattice.prefix, lattice.durations, lattice.priors, lattice.earliest, before, after
-    )
-    placed = np.minimum(1.0, onset.sum(1))
-    length = cover.sum(1) / np.maximum(placed, 1e-9) * evidence.hop
-    centres = (evidence.first + np.arange(cover.shape[1]) + 0.5) * evidence.hop
+    _, tables = searched(build_lattice(evidence, notes, p_nothing))
+    n_frames = len(evidence.observed)
+    cover = np.zeros((len(notes), n_frames))
+    for i, own in enumerate(tables):
+        first, onset, offset = summed_edges(own)
+        level = np.cumsum(onset - offset)[: n_frames - first]
+        cover[i, first : first + len(level)] = np.clip(level, 0.0, 1.0)
+    is_placed = np.asarray([placed(own) for own in tables])
+    length = cover.sum(1) / np.maximum(is_placed, 1e-9) * evidence.hop
+    centres = (evidence.first + np.arange(n_frames) + 0.5) * evidence.hop
     middle = (cover * centres).sum(1) / np.maximum(cover.sum(1), 1e-9)
-    return cover, np.column_stack([middle, np.log(np.maximum(length, evidence.hop)), placed])
+    return cover, np.column_stack([middle, np.log(np.maximum(length, evidence.hop)), is_placed])
 
 
 def span_mass(evidence: Evidence, notes: Sequence[Note], spans: Floats) -> Floats:
@@ -190,13 +221,8 @@ def span_mass(evidence: Evidence, notes: Sequence[Note], spans: Floats) -> Float
         notes: as written.
         spans: (n_notes, 2) in frames of the evidence's grid.
     """
-    from align.kernels import decode as kernel
-
-    lattice = build_lattice(evidence, notes)
-    before, after = kernel.forward_backward(*lattice.arrays())
+    _, tables = searched(build_lattice(evidence, notes))
     return np.asarray(
-        [
-            _mass_of(lattice, i, before[i], after[i + 1] - after[0, 0])((span[0], span[1]))
-            for i, span in enumerate(spans)
-        ]
+        [mass_near(own, (span[0], span[1])) for own, span in zip(tables, spans, strict=True)],
+        dtype=np.float64,
     )

@@ -1,8 +1,9 @@
-"""Evidence and notes -> the arrays that the semi-Markov kernel reads."""
+"""Evidence and notes -> the arrays that the decoder (``programme.py``) reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,55 +11,149 @@ import numpy.typing as npt
 
 from align.answers import Evidence
 from align.datatypes import Floats, Note
+from align.matching.author_clocks import AuthorClock
 from align.matching.time_prior import time_windows
 
-__all__ = ["Lattice", "build_lattice"]
+__all__ = ["Lattice", "build_lattice", "thin_durations"]
 
+Indices = npt.NDArray[np.int64]
 NEVER = -1e30
 _TAIL = 3.5  # standard deviations of the log duration that count
 _LARGEST = 700.0  # log of a number that float64 still holds
-P_NOTHING = 0.02  # prior probability that a note refers to nothing in the recording
+P_EDGE = (
+    0.05  # share of the spans' edges that are expected on a change point; more misled where some are missed
+)
+_PIECE = 256  # frames
+_NEAR = 1  # frames from a change point that still count as on it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lattice:
-    """Input of ``align.kernels.decode``, one row per note; see there for the scores' meaning."""
+    """What the decoder reads, one row per note; edges 0..n lie between the n frames.
 
-    prefix: Floats
+    ``odds`` f4 (all notes, n_frames) log odds, 0 without data, and ``columns`` (n_notes,) which of its rows are meant;
+    ``observed`` (n_frames,). ``durations`` (n_notes, longest + 1) log probability of each duration in frames, less the
+    log width of the places that a note has; NEVER: barred. ``priors`` (n_notes, 5) as ``time_windows`` gives them;
+    ``skip`` (n_notes,) log odds of leaving a note out; ``share`` (n_notes,) log odds that a note shares its span with
+    the next row's, NEVER: cannot; ``gain`` (n + 1,) log weight of a span's edge at each edge.
+
+    ``windows`` (n_notes, 4) int64: earliest and latest start, earliest and latest end, inclusive: where all spans
+    are summed edge by edge. Outside them nothing is allowed where ``stride`` is 0; where it is g, every g-th
+    edge stands for those around it. ``first``: edge 0 is that edge of the evidence's grid.
+    """
+
+    odds: npt.NDArray[np.float32]
+    columns: Indices
+    observed: npt.NDArray[np.bool_]
     durations: Floats
     priors: Floats
     skip: Floats
-    earliest: npt.NDArray[np.int64]
+    share: Floats
+    gain: Floats
+    windows: Indices
+    stride: Indices
+    first: int = 0
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.observed)
+
+    @property
+    def runs(self) -> Indices:
+        """(n_runs, 2) first and last edge of every unbroken stretch of data."""
+        step = np.diff(np.concatenate([[False], self.observed, [False]]).astype(np.int8))
+        return np.column_stack([np.flatnonzero(step == 1), np.flatnonzero(step == -1)]).astype(np.int64)
+
+    def prefixes(self, which: slice) -> Floats:
+        """(rows, n + 1) prefix sums of the log odds of some rows."""
+        columns = self.columns[which]
+        out = np.zeros((len(columns), self.n_frames + 1))
+        for row, column in zip(out, columns, strict=True):
+            np.cumsum(self.odds[column], dtype=np.float64, out=row[1:])
+        return out
 
     def rows(self, which: Sequence[int]) -> Lattice:
-        """The same for some notes, in the given order."""
+        """The same for some notes, in the given order; only rows that were neighbours may share a span."""
         index = np.asarray(which, np.int64)
-        return Lattice(
-            self.prefix[index], self.durations[index], self.priors[index], self.skip[index], self.earliest
+        follows = np.zeros(len(index), np.bool_)
+        follows[:-1] = np.diff(index) == 1
+        return dataclasses.replace(
+            self,
+            columns=self.columns[index],
+            durations=self.durations[index],
+            priors=self.priors[index],
+            skip=self.skip[index],
+            share=np.where(follows, self.share[index], NEVER),
+            windows=self.windows[index],
+            stride=self.stride[index],
         )
 
-    def arrays(self) -> tuple[Floats, Floats, Floats, Floats, npt.NDArray[np.int64]]:
-        """Prefix sums, durations, priors, skip, earliest starts: the kernels' arguments in order."""
-        return self.prefix, self.durations, self.priors, self.skip, self.earliest
+    def thinned(self, g: int) -> Lattice:
+        """The same on every g-th edge, each standing for those around it; a frame is g frames, all with data."""
+        n = self.n_frames // g
+        whole = slice(0, n * g)
+        sums = self.odds[:, whole].reshape(len(self.odds), n, g).sum(axis=2)
+        near = np.logaddexp.reduceat(self.gain, np.maximum(0, np.arange(n + 1) * g - g // 2))
+        return dataclasses.replace(
+            self,
+            odds=sums,
+            observed=np.asarray(self.observed[whole].reshape(n, g).all(axis=1), np.bool_),
+            durations=np.stack([thin_durations(row, g) for row in self.durations]),
+            priors=self.priors / np.asarray([g, g, g, 1.0, 1.0]),
+            gain=near - np.log(g),
+            windows=np.tile(np.asarray([0, n, 0, n], np.int64), (len(self.skip), 1)),
+            stride=self.stride // g,
+        )
+
+    def frames(self, first: int, last: int) -> Lattice:
+        """The same for the frames from edge ``first`` to edge ``last`` alone."""
+        longest = max(1, min(self.durations.shape[1] - 1, last - first))
+        priors = self.priors.copy()
+        priors[:, 0] -= first
+        return dataclasses.replace(
+            self,
+            odds=self.odds[:, first:last],
+            observed=self.observed[first:last],
+            durations=np.ascontiguousarray(self.durations[:, : longest + 1]),
+            priors=priors,
+            gain=self.gain[first : last + 1],
+            windows=np.clip(self.windows - first, 0, last - first),
+            first=self.first + first,
+        )
 
 
-def build_lattice(evidence: Evidence, notes: Sequence[Note], p_nothing: float = P_NOTHING) -> Lattice:
-    """Prefix sums, duration and time priors and the price of leaving a note out.
+def thin_durations(durations: Floats, g: int) -> Floats:
+    """Log weights of durations in strides of g: one pair of coarse edges stands for g^2 pairs.
+
+    They share the g durations around it, so each of those counts g times.
+    """
+    cell = np.maximum(1, (np.arange(len(durations)) + g // 2) // g)
+    weight = np.append(np.bincount(cell, np.exp(np.maximum(durations, NEVER))), 0.0) * g
+    return np.where(weight > 0, np.log(np.maximum(weight, 1e-300)), NEVER)
+
+
+def build_lattice(
+    evidence: Evidence,
+    notes: Sequence[Note],
+    p_nothing: float | None = None,
+    *,
+    clocks: Mapping[str, AuthorClock] | None = None,
+) -> Lattice:
+    """Duration and time priors, the price of leaving a note out and what a span's edges weigh.
 
     A placed note pays the log probability of its duration (log-normal, per text) and of its place: 1 / (frames
     per note) when untimed, the height of its time window when timed. A skipped one pays
-    ``log(p_nothing / (1 - p_nothing))``.
+    ``log(p_nothing / (1 - p_nothing))``. Every span may be anywhere: ``planned`` thins that out where it is much.
 
     Args:
         evidence: one column per note.
-        notes: one per column.
-        p_nothing: prior probability of "refers to nothing here", in (0, 1).
+        notes: one per column, in the order in which they are placed.
+        p_nothing: prior probability of "refers to nothing here", in (0, 1); default: the evidence's.
+        clocks: how each author's times lie, as for ``time_windows``.
     """
+    nothing = evidence.nothing if p_nothing is None else p_nothing
     n_frames, n_notes = evidence.log_odds.shape
-    odds = np.where(evidence.observed[:, None], evidence.log_odds.astype(np.float64), 0.0)
-    prefix = np.zeros((n_notes, n_frames + 1))
-    prefix[:, 1:] = np.cumsum(odds.T, axis=1)
-    priors = time_windows(notes, evidence)
+    priors = time_windows(notes, evidence) if clocks is None else time_windows(notes, evidence, clocks)
     timed = priors[:, 2] > 0
     usual = np.exp(np.minimum(_LARGEST, evidence.durations[:, 0])) / evidence.hop
     window = np.sqrt(2 * np.pi) * priors[:, 2] + 2 * priors[:, 1] + priors[:, 4] * usual
@@ -66,14 +161,43 @@ def build_lattice(evidence: Evidence, notes: Sequence[Note], p_nothing: float = 
     # the price of a place goes with the duration, which every placement pays once
     durations = _log_durations(evidence, n_frames) - np.log(np.maximum(width, 1.0))[:, None]
     durations[durations < 0.5 * NEVER] = NEVER
-    skip = np.full(n_notes, np.log(p_nothing / (1.0 - p_nothing)))
-    return Lattice(prefix, durations, priors, skip, _earliest_starts(evidence.observed))
+    return Lattice(
+        odds=_by_note(evidence),
+        columns=np.arange(n_notes),
+        observed=evidence.observed,
+        durations=durations,
+        priors=priors,
+        skip=np.full(n_notes, np.log(nothing / (1.0 - nothing))),
+        share=np.full(n_notes, NEVER),
+        gain=_edge_gain(evidence),
+        windows=np.tile(np.asarray([0, n_frames, 0, n_frames], np.int64), (n_notes, 1)),
+        stride=np.zeros(n_notes, np.int64),
+    )
 
 
-def _earliest_starts(observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """(n_frames + 1,) where the unbroken data that ends before frame t begins; t itself when there is none."""
-    edges = np.arange(1, observed.size + 1)
-    return np.append(0, np.maximum.accumulate(np.where(observed, 0, edges)))
+def _by_note(evidence: Evidence) -> npt.NDArray[np.float32]:
+    """(n_notes, n_frames) the log odds, 0 without data; in pieces, as a column is far from the next in memory."""
+    n_frames, n_notes = evidence.log_odds.shape
+    out = np.empty((n_notes, n_frames), np.float32)
+    for k in range(0, n_frames, _PIECE):
+        part = slice(k, k + _PIECE)
+        np.multiply(evidence.log_odds[part].T, evidence.observed[part], out=out[:, part])
+    return out
+
+
+def _edge_gain(evidence: Evidence) -> Floats:
+    """(n + 1,) log of how much likelier an edge is here than anywhere: change points take a share of all edges.
+
+    ``log((1 - q) + q e(t) / mean(e))`` with q = ``P_EDGE`` and e(t) = 1 within a frame of a change point, else 0.
+    """
+    n = len(evidence.observed)
+    on = np.zeros(n + 1)
+    for off in range(-_NEAR, _NEAR + 1):
+        at = np.asarray(evidence.edges, np.int64) + off
+        on[at[(at >= 0) & (at <= n)]] = 1.0
+    if not on.any():
+        return np.zeros(n + 1)
+    return np.log((1.0 - P_EDGE) + P_EDGE * on / on.mean())
 
 
 def _log_durations(evidence: Evidence, n_frames: int) -> Floats:

@@ -1,7 +1,8 @@
 """How good an alignment is: row by row against reference spans, and pooled over sessions.
 
 A truth row whose ``start`` or ``end`` is NaN says that the note refers to nothing in the recording (a foreign
-note). Such rows stay out of the IoU, recall and start error and are reported as ``foreign_rejected``.
+note). Such rows stay out of the IoU, recall and start error; how well they are told apart is said by the figures
+that begin with ``foreign``.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from align.answers import Alignment
+from align.answers import Alignment, Link
 from align.clock import span_iou
 from align.datatypes import Floats, Span
 from align.errors import ParameterError
+from align.metrics.calibration import brier_score, calibration_error, reliability
 
-__all__ = ["N_BINS", "Scores", "calibration_error", "pool", "score", "truth_spans"]
+__all__ = ["Scores", "foreign_auc", "pool", "score", "truth_spans"]
 
-N_BINS = 10
-_BY_RULE = ("outside", "empty")  # decided by the note's time or emptiness: no model probability to calibrate
+_BY_RULE = ("outside", "empty", "unobservable")  # by the note's time or emptiness: no model probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,15 @@ class Scores:
         mean_abs_start_error_s: mean |start - true start| over rows with both an answer and a true span.
         median_abs_start_error_s: the median of the same.
         ece: expected calibration error, see ``calibration_error`` and ``pool``.
+        brier: Brier score of the same probabilities.
+        reliability: (rows, 3) of the same: mean probability, share that came true, how many.
         unmatched: rows whose answer has no span, whatever the status.
-        foreign_rejected: share of the rows without a true span whose answer has no span.
+        foreign_rejected: share of the rows without a true span whose answer has no span, whatever the status.
+        foreign_precision: share of the answers "unmatched" that are right: the row has no true span.
+        foreign_recall: share of the rows without a true span whose answer is "unmatched"; as in the precision and
+            the calibration, rows that were decided by rule ("outside", "empty", "unobservable") stay out.
+        foreign_auc: probability that a row without a true span looks more foreign than one with, see
+            ``foreign_auc``.
         per_label: mean IoU by the label of the truth row, in order of name.
     """
 
@@ -50,8 +58,13 @@ class Scores:
     mean_abs_start_error_s: float
     median_abs_start_error_s: float
     ece: float
+    brier: float
+    reliability: Floats
     unmatched: int
     foreign_rejected: float
+    foreign_precision: float
+    foreign_recall: float
+    foreign_auc: float
     per_label: Mapping[str, float]
 
     def as_dict(self) -> dict[str, object]:
@@ -65,8 +78,16 @@ class Scores:
             "mean_abs_start_error_s": _json(self.mean_abs_start_error_s),
             "median_abs_start_error_s": _json(self.median_abs_start_error_s),
             "ece": _json(self.ece),
+            "brier": _json(self.brier),
+            "reliability": [
+                {"probability": float(p), "share": float(share), "n_notes": int(n)}
+                for p, share, n in self.reliability
+            ],
             "unmatched": self.unmatched,
             "foreign_rejected": _json(self.foreign_rejected),
+            "foreign_precision": _json(self.foreign_precision),
+            "foreign_recall": _json(self.foreign_recall),
+            "foreign_auc": _json(self.foreign_auc),
             "per_label": dict(self.per_label),
         }
 
@@ -92,8 +113,8 @@ def pool(pairs: Sequence[tuple[Alignment, Sequence[Span]]]) -> Scores:
     """Score many alignments as if their rows were one table: every note weighs the same.
 
     Calibration: an answer with a span claims, with its probability, that its IoU is at least 0.5; an answer
-    with status "unmatched" claims, with its probability, that the note refers to nothing. Rows "outside" and
-    "empty" are decided by rule and stay out of the calibration error.
+    with status "unmatched" claims, with its probability, that the note refers to nothing. Rows "outside", "empty"
+    and "unobservable" are decided by rule and stay out of the calibration.
 
     Args:
         pairs: alignments, each with its truth: one row per note, in the order of the notes.
@@ -113,6 +134,8 @@ def pool(pairs: Sequence[tuple[Alignment, Sequence[Span]]]) -> Scores:
     error = np.abs(given[:, 0] - wanted[:, 0])[answered & real]
     right = np.where(answered, iou >= 0.5, ~real)
     judged = ~np.isin(status, _BY_RULE)
+    rejected = status == "unmatched"
+    foreignness = np.array([_foreignness(link) for a, _ in pairs for link in a.links])
     return Scores(
         n_sessions=len(pairs),
         n_notes=len(iou),
@@ -122,8 +145,13 @@ def pool(pairs: Sequence[tuple[Alignment, Sequence[Span]]]) -> Scores:
         mean_abs_start_error_s=_mean(error),
         median_abs_start_error_s=float(np.median(error)) if error.size else float("nan"),
         ece=calibration_error(probability[judged], right[judged]),
+        brier=brier_score(probability[judged], right[judged]),
+        reliability=reliability(probability[judged], right[judged]),
         unmatched=int((~answered).sum()),
         foreign_rejected=_mean(~answered[~real]),
+        foreign_precision=_mean(~real[rejected]),
+        foreign_recall=_mean(rejected[~real & judged]),
+        foreign_auc=foreign_auc(foreignness[judged], ~real[judged]),
         per_label=MappingProxyType(_by_label(labels[real], iou[real])),
     )
 
@@ -142,29 +170,35 @@ def truth_spans(alignment: Alignment, truth: Sequence[Span]) -> Floats:
     return spans
 
 
-def calibration_error(probability: npt.ArrayLike, right: npt.ArrayLike) -> float:
-    """Expected calibration error: how far the stated probabilities are from the shares that came true.
+def _foreignness(link: Link) -> float:
+    """What is left for "nothing": the probability of "unmatched", or what span and alternatives leave over."""
+    if link.status == "unmatched":
+        return link.probability
+    return max(0.0, 1.0 - link.probability - sum(p for _, _, p in link.alternatives))
 
-    ``sum over bins b of n_b / n * |mean(right in b) - mean(probability in b)|`` over 10 bins of equal width,
-    bin k holding probabilities in [k / 10, (k + 1) / 10), the last one 1 as well. NaN without rows.
+
+def foreign_auc(foreignness: npt.ArrayLike, foreign: npt.ArrayLike) -> float:
+    """Area under the receiver operating curve: how often a foreign note has the higher figure of two, ties half.
 
     Args:
-        probability: (n,) in [0, 1].
-        right: (n,) booleans.
+        foreignness: (n,) higher for a note that looks more foreign.
+        foreign: (n,) booleans: it is.
+
+    Returns:
+        0 to 1; NaN unless there are notes of both kinds.
 
     References:
-        Guo et al., On calibration of modern neural networks, ICML 2017, equation 3 (whose bins are open on
-        the left instead).
+        Hanley & McNeil, Radiology 143(1), 1982: the area is the statistic of Mann and Whitney.
 
-    >>> calibration_error([1.0, 1.0, 0.0, 0.0], [True, True, False, True])
-    0.25
+    >>> foreign_auc([0.1, 0.4, 0.4, 0.9], [False, False, True, True])
+    0.875
     """
-    p, hit = np.asarray(probability, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    if p.size == 0:
+    value, is_foreign = np.asarray(foreignness, np.float64), np.asarray(foreign, np.bool_)
+    own, other = np.sort(value[~is_foreign]), value[is_foreign]
+    if not own.size or not other.size:
         return float("nan")
-    bins = np.clip(np.floor(p * N_BINS).astype(np.int64), 0, N_BINS - 1)
-    excess = np.bincount(bins, weights=hit - p, minlength=N_BINS)  # n_b times the gap of bin b
-    return float(np.abs(excess).sum() / p.size)
+    below = np.searchsorted(own, other, "left") + np.searchsorted(own, other, "right")
+    return float(below.sum() / (2.0 * own.size * other.size))
 
 
 def _mean(values: npt.ArrayLike) -> float:

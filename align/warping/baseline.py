@@ -15,15 +15,15 @@ from align.kernels.dtw import warping_path
 from align.matching.placeable import split_notes
 from align.warping.dtw import check_cells
 
-__all__ = ["warp_evidence"]
+__all__ = ["Pieces", "checked_spans", "cut_at_gaps", "place_pieces", "warp_evidence"]
 
 Indices = npt.NDArray[np.int64]
 _TOUCH = 1e-6  # s: segments this close share an edge; anything wider is a gap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Pieces:
-    """Segments cut at unobserved frames: the rows of the cost matrix."""
+class Pieces:
+    """Segments cut at unobserved frames: the rows of the cost matrix (of ``ctw_evidence``: observed frames)."""
 
     segment: Indices  # (n_pieces,) the segment each piece came from
     spans: Floats  # (n_pieces, 2) seconds
@@ -67,10 +67,10 @@ def warp_evidence(
     n_frames, n_notes = evidence.log_odds.shape
     if len(notes) != n_notes:
         raise ParameterError("notes", len(notes), f"{n_notes}, one per column of the evidence")
-    spans = _checked_spans(segments)
+    spans = checked_spans(segments)
     start, end = evidence.first * evidence.hop, (evidence.first + n_frames) * evidence.hop
     placeable, links = split_notes(notes, start, end)
-    pieces = _cut(spans, evidence)
+    pieces = cut_at_gaps(spans, evidence)
     path = np.empty((0, 2), np.int64)
     if placeable and len(pieces.segment):
         check_cells(len(pieces.segment), len(placeable))
@@ -80,7 +80,7 @@ def warp_evidence(
         path = np.unique(
             np.column_stack([pieces.segment[steps[:, 0]], np.asarray(placeable)[steps[:, 1]]]), axis=0
         )
-        links.update(_place(pieces, placeable, steps, evidence.streams))
+        links.update(place_pieces(pieces, placeable, steps, evidence.streams))
     for index in placeable:
         links.setdefault(index, Link("unmatched", None, 0.0))
     return Alignment(
@@ -92,7 +92,12 @@ def warp_evidence(
     )
 
 
-def _checked_spans(segments: Segmentation | npt.ArrayLike) -> Floats:
+def checked_spans(segments: Segmentation | npt.ArrayLike) -> Floats:
+    """(n_segments, 2) seconds.
+
+    Raises:
+        ParameterError: not spans, or spans that do not ascend.
+    """
     if isinstance(segments, Segmentation):
         return segments.spans
     spans = np.asarray(segments, dtype=np.float64)
@@ -104,7 +109,7 @@ def _checked_spans(segments: Segmentation | npt.ArrayLike) -> Floats:
     return spans
 
 
-def _cut(spans: Floats, evidence: Evidence) -> _Pieces:
+def cut_at_gaps(spans: Floats, evidence: Evidence) -> Pieces:
     """Cut every segment to the observed stretches of the grid; average the log odds over each piece."""
     turns = np.flatnonzero(np.diff(np.concatenate([[False], evidence.observed, [False]]).astype(np.int8)))
     stretches = (turns.reshape(-1, 2) + evidence.first) * evidence.hop
@@ -127,17 +132,26 @@ def _cut(spans: Floats, evidence: Evidence) -> _Pieces:
             owners.append(i)
             parts.append((left, right))
             rows.append(evidence.log_odds[low:high].mean(axis=0, dtype=np.float64))
-    return _Pieces(
+    return Pieces(
         np.asarray(owners, np.int64),
         np.asarray(parts, np.float64).reshape(-1, 2),
         np.asarray(rows, np.float64).reshape(len(rows), evidence.log_odds.shape[1]),
     )
 
 
-def _place(
-    pieces: _Pieces, placeable: list[int], steps: Indices, streams: tuple[str, ...]
+def place_pieces(
+    pieces: Pieces, placeable: list[int], steps: Indices, streams: tuple[str, ...]
 ) -> dict[int, Link]:
-    """One link per placeable note from the path's (piece, position) pairs."""
+    """One link per placeable note, by its index, from a path's (piece, position) pairs.
+
+    A piece that several notes share is split evenly among them; the probability is ``warp_evidence``'s.
+
+    Args:
+        pieces: rows of the path.
+        placeable: indices of the notes; ``steps[:, 1]`` are positions in it.
+        steps: (length, 2) a warping path: every piece and every position occurs, in order.
+        streams: named by every link.
+    """
     shared = np.bincount(steps[:, 0])
     turn = np.arange(len(steps)) - np.searchsorted(steps[:, 0], steps[:, 0])
     begin, end = pieces.spans[steps[:, 0]].T[:, :, None]

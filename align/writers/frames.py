@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from align.answers import Alignment, TokenSequence
+from align.answers import Alignment, Link, TokenSequence
 from align.clock import ns_from_seconds
 from align.datatypes import Segmentation
 
@@ -40,6 +40,7 @@ def alignment_frame(alignment: Alignment) -> pl.DataFrame:
     import polars as pl
 
     span = pl.Struct({"start": pl.Float64, "end": pl.Float64, "probability": pl.Float64})
+    edge = pl.Struct({"low": pl.Float64, "high": pl.Float64})
     moment = pl.Datetime("ns", "UTC")
     notes, links = alignment.notes, alignment.links
     starts = [None if link.span is None else float(link.span[0]) for link in links]
@@ -59,12 +60,20 @@ def alignment_frame(alignment: Alignment) -> pl.DataFrame:
             [[{"start": a, "end": b, "probability": p} for a, b, p in link.alternatives] for link in links],
             pl.List(span),
         ),
+        "start_range": ([_range(link, 0) for link in links], edge),
+        "end_range": ([_range(link, 1) for link in links], edge),
+        "start_probability": ([link.edges and link.edges[0].probability for link in links], pl.Float64),
+        "end_probability": ([link.edges and link.edges[1].probability for link in links], pl.Float64),
         "method": ([alignment.method] * len(notes), pl.String),
         "file": ([_storable(note.file) for note in notes], pl.String),
         "line": ([note.line for note in notes], pl.Int64),
         "distance_s": ([link.distance for link in links], pl.Float64),
     }
     return pl.DataFrame([pl.Series(name, values, dtype) for name, (values, dtype) in columns.items()])
+
+
+def _range(link: Link, which: int) -> dict[str, float] | None:
+    return None if link.edges is None else {"low": link.edges[which].low, "high": link.edges[which].high}
 
 
 def _moments(seconds: Sequence[float | None], epoch: int | None) -> list[int | None]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from types import MappingProxyType
 from typing import Any
 
-from align.answers import Alignment, Link
+from align.answers import Alignment, Edge, Link
 from align.clock import iso_from_ns, ns_from_iso, ns_from_seconds
 from align.datatypes import Note
 from align.errors import InputError, ParameterError
@@ -20,9 +21,10 @@ __all__ = ["KEYS", "STATUSES", "alignment_jsonl", "offset_minutes", "read_alignm
 
 KEYS = (
     "note", "text", "status", "start", "end", "start_time", "end_time",
-    "probability", "stream", "alternatives", "method", "source",
+    "probability", "stream", "alternatives", "start_range", "end_range", "start_probability", "end_probability",
+    "method", "source",
 )  # fmt: skip
-STATUSES = ("aligned", "ambiguous", "unmatched", "outside", "empty")
+STATUSES = ("aligned", "ambiguous", "unmatched", "unobservable", "outside", "empty")
 _ACTIVE = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -30,8 +32,11 @@ def alignment_jsonl(alignment: Alignment) -> str:
     """The lines of alignment.jsonl: one per note, newline-ended, keys in the order of ``KEYS``.
 
     ``start`` and ``end`` are seconds on the session clock, null without a span; ``start_time``, ``end_time``
-    are ISO 8601 with the session's written offset, null on a relative clock. A row of an "outside" note ends
-    with ``distance_s``, the signed seconds from the recording (negative: before its start).
+    are ISO 8601 with the session's written offset, null on a relative clock. ``start_range`` and ``end_range``
+    hold the true edge with probability 0.9, ``start_probability`` and ``end_probability`` say how probably it lies
+    within a second of the answer; null without a span or where that is not known. A row of an "outside" note ends
+    with ``distance_s``, the signed seconds from the recording (negative: before its start). The row of a note that
+    a person has placed (``provenance["anchors"]``) ends with ``"anchor": true``.
 
     Args:
         alignment: any alignment; its ``timezone`` is "" (UTC) or an offset like "+02:00".
@@ -64,16 +69,29 @@ def _row(alignment: Alignment, index: int, offset: int) -> dict[str, Any]:
         "alternatives": [
             {"start": float(a), "end": float(b), "probability": float(p)} for a, b, p in link.alternatives
         ],
+        "start_range": _range(link, 0),
+        "end_range": _range(link, 1),
+        "start_probability": None if link.edges is None else float(link.edges[0].probability),
+        "end_probability": None if link.edges is None else float(link.edges[1].probability),
         "method": alignment.method,
         "source": {"file": note.file, "line": int(note.line)},
     }
     if link.status == "outside":
         row["distance_s"] = None if link.distance is None else float(link.distance)
+    known = alignment.provenance.get("anchors", ())
+    if isinstance(known, tuple) and index in known:
+        row["anchor"] = True
     numbers = [row["start"], row["end"], row["probability"], row.get("distance_s")]
     numbers += [value for alternative in row["alternatives"] for value in alternative.values()]
+    numbers += [row["start_probability"], row["end_probability"]]
+    numbers += [*(row["start_range"] or ()), *(row["end_range"] or ())]
     if not all(math.isfinite(number) for number in numbers if number is not None):
         raise ParameterError(f"links[{index}]", "NaN or infinite", "finite seconds and probabilities")
     return row
+
+
+def _range(link: Link, which: int) -> list[float] | None:
+    return None if link.edges is None else [float(link.edges[which].low), float(link.edges[which].high)]
 
 
 def _iso(seconds: float | None, epoch: int | None, offset: int) -> str | None:
@@ -117,6 +135,7 @@ def read_alignment_jsonl(text: str, *, epoch: int | None = None, timezone: str =
     notes: list[Note] = []
     links: list[Link] = []
     methods: set[str] = set()
+    anchors: list[int] = []
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
         row = _parsed(line, number)
         try:
@@ -125,6 +144,8 @@ def read_alignment_jsonl(text: str, *, epoch: int | None = None, timezone: str =
             notes.append(_note(row))
             links.append(_link(row))
             methods.add(_checked(row["method"], str))
+            if _checked(row.get("anchor", False), bool):
+                anchors.append(row["note"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 "E-JSON",
@@ -134,7 +155,9 @@ def read_alignment_jsonl(text: str, *, epoch: int | None = None, timezone: str =
             ) from error
     if len(methods) > 1:
         raise InputError("E-JSON", f"{len(methods)} methods in one alignment; allowed: one")
-    return Alignment(tuple(notes), tuple(links), next(iter(methods), ""), epoch=epoch, timezone=timezone)
+    known = MappingProxyType({"anchors": tuple(anchors)} if anchors else {})
+    method = next(iter(methods), "")
+    return Alignment(tuple(notes), tuple(links), method, epoch=epoch, timezone=timezone, provenance=known)
 
 
 def _parsed(line: str, number: int) -> dict[str, Any]:
@@ -181,4 +204,17 @@ def _link(row: dict[str, Any]) -> Link:
         ),
         streams=tuple(_checked(name, str) for name in row["stream"]),
         distance=None if distance is None else _number(distance),
+        edges=_edges(row),
     )
+
+
+def _edges(row: dict[str, Any]) -> tuple[Edge, Edge] | None:
+    """None where any part is missing: a row written before there were edges has none."""
+    if row.get("start_range") is None or row.get("end_range") is None:
+        return None
+    start, end = (
+        Edge(_number(low), _number(high), _number(row[f"{name}_probability"]))
+        for name in ("start", "end")
+        for low, high in [row[f"{name}_range"]]
+    )
+    return start, end

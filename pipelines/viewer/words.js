@@ -13,7 +13,8 @@ const oneLine = (text, most = 160) => {
 };
 
 const STATUS = {
-  aligned: "placed", ambiguous: "unsure", unmatched: "matched nothing", outside: "outside", empty: "no text",
+  aligned: "placed", ambiguous: "unsure", unmatched: "matched nothing", unobservable: "in a gap",
+  outside: "outside", empty: "no text",
 };
 const percent = (p) => (p > 0 && p < 0.005 ? "< 1 %" : p < 1 && p > 0.995 ? "> 99 %" : Math.round(100 * p) + " %");
 
@@ -64,6 +65,7 @@ const reason = (note) => {
       : "Its time is " + duration(note.distance) + " after the recording ends.";
   }
   if (note.status === "empty") return "The note holds nothing that can be read, so it was not placed.";
+  if (note.status === "unobservable") return "Nothing was recorded at its time.";
   if (note.status === "unmatched") return "Nothing in the recording fits this note well enough.";
   return note.status === "ambiguous" ? "Several places fit about equally well; the best of them is shown." : "";
 };

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load, save
 
 import align
+from align.answers import Calibration
 from align.coordination import Coordination, TrainingPlan, bundle_files, load_coordination
 from align.coordination.bundle import _seal
 from align.datatypes import Note, Session
@@ -265,3 +266,60 @@ def test_E_LIMIT_a_description_larger_than_any(folder):
     with (folder / "model.json").open("wb") as file:
         file.truncate(17_000_000)
     refused(folder, "E-LIMIT")
+
+
+# --- calibration
+
+
+def calibration(**change):
+    points = np.array([[0.0, 0.01], [0.5, 0.3], [1.0, 0.97]])
+    fields = {
+        "spans": points,
+        "nothing": points**2,
+        "n_notes": 77,
+        "spans_seen": np.array([[0.6, 0.5, 70.0]]),
+    }
+    return Calibration(**{**fields, **change})
+
+
+def test_a_calibration_comes_back_and_reaches_the_evidence(trained, tmp_path):
+    for name, data in bundle_files(trained.with_confidence(0.002, calibration())).items():
+        (tmp_path / name).write_bytes(data)
+    loaded = load_coordination(tmp_path)
+    evidence = loaded.evidence(untold(made_session(77)))
+    assert loaded.nothing == evidence.nothing == 0.002 and evidence.calibration is loaded.calibration
+    for field in dataclasses.fields(Calibration):
+        np.testing.assert_array_equal(
+            getattr(loaded.calibration, field.name), getattr(calibration(), field.name)
+        )
+    assert loaded.hash != trained.hash
+
+
+def test_a_model_from_before_calibration_loads(folder):
+    about = json.loads((folder / "model.json").read_bytes())
+    del about["calibration"], about["nothing"]
+    about["seal"] = _seal(about)
+    (folder / "model.json").write_text(json.dumps(about))
+    loaded = load_coordination(folder)
+    assert (loaded.calibration, loaded.nothing) == (None, 0.02)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"spans": [[0, 0], [1, 2]]},
+        {"spans": []},
+        {"spans": [[0, 0.5], [1, 0.2]]},
+        {"nothing": [[0.1, 0], [1, 1]]},
+        {"n_notes": -1},
+        {"n_notes": "many"},
+        {"spans_seen": [[0.5, 0.5]]},
+        {"spans_seen": [[0.5, float("nan"), 3]]},
+    ],
+)
+def test_a_calibration_that_is_none(folder, wrong):
+    points = [[0.0, 0.0], [1.0, 1.0]]
+    good = {"spans": points, "nothing": points, "n_notes": 3, "spans_seen": [], "nothing_seen": []}
+    assert load_coordination(rewritten(folder, {"calibration": good})).calibration is not None
+    refused(rewritten(folder, {"calibration": {**good, **wrong}}), "E-MODEL-BROKEN")
+    refused(rewritten(folder, {"calibration": [1, 2]}), "E-MODEL-BROKEN")

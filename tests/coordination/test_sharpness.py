@@ -1,16 +1,28 @@
-"""align/coordination/sharpness.py: chosen on people who were held out, or the usual value."""
+"""align/coordination/sharpness.py: how sure to be is measured on people held out, or it is the usual."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pytest
 
+from align.coordination import fit_coordination
 from align.coordination.bundle import Coordination
 from align.coordination.durations import DurationModel
 from align.coordination.encoders import Coordinator, StreamEncoder, TextProjection
 from align.coordination.examples import make_vocabulary, span_example, usable_notes
 from align.coordination.layout import fit_layout, session_table
-from align.coordination.sharpness import CANDIDATES, choose_sharpness, usual_sharpness
+from align.coordination.sharpness import (
+    CANDIDATES,
+    NOTHING_CANDIDATES,
+    USUAL_NOTHING,
+    fit_confidence,
+    usual_sharpness,
+)
+from align.matching import match
+from align.matching.calibration import calibrated
+from align.metrics import pool
 from align.text import text_encoder
 from tests.coordination.sessions import TINY, made_session, untold
 
@@ -49,20 +61,48 @@ def prepared(n_sessions, *, weak=0):
     return examples, vocabulary, model, Training(layout.n_features, encoder.dimension)
 
 
-def test_few_sessions_get_the_usual_value_and_no_training():
+def test_few_sessions_get_the_usual_values_and_no_training():
     examples, vocabulary, model, train = prepared(7)
     frames = np.mean([len(e.inputs) / len(e.notes) for e in examples])
-    assert choose_sharpness(examples, vocabulary, model, train) == usual_sharpness(frames)
-    assert train.saw == []
+    found = fit_confidence(examples, vocabulary, model, train)
+    assert (found.sharpness, found.nothing) == (usual_sharpness(frames), USUAL_NOTHING)
+    assert found.calibration is None and train.saw == []
 
 
 def test_held_out_groups_are_never_trained_on():
     examples, vocabulary, model, train = prepared(9, weak=1)
-    assert choose_sharpness(examples, vocabulary, model, train) in CANDIDATES
+    found = fit_confidence(examples, vocabulary, model, train)
+    assert found.sharpness in CANDIDATES and found.nothing in NOTHING_CANDIDATES
     (seen,) = train.saw
     assert len(seen) == 7 and "p0" in seen  # two of eight groups are out; one without spans cannot judge
+    assert found.calibration is not None
+    assert found.calibration.n_notes == 2 * (4 + 5)  # both as they are, and with one planted note each
 
 
-def test_a_network_that_knows_nothing_should_count_little(monkeypatch):
+def test_a_network_that_knows_nothing_should_count_little():
     examples, vocabulary, model, train = prepared(8)
-    assert choose_sharpness(examples, vocabulary, model, train) <= CANDIDATES[2]
+    assert fit_confidence(examples, vocabulary, model, train).sharpness <= CANDIDATES[2]
+
+
+def test_a_note_without_a_span_in_a_labelled_session_refers_to_nothing():
+    examples, vocabulary, model, train = prepared(8)
+    for example in examples:
+        spans = example.spans.copy()
+        spans[0] = np.nan
+        object.__setattr__(example, "spans", spans)
+    found = fit_confidence(examples, vocabulary, model, train)
+    assert found.calibration is not None and found.calibration.n_notes == 2 * (4 + 5)
+
+
+def test_P17_a_trained_model_knows_what_its_probabilities_are_worth():
+    plan = dataclasses.replace(TINY, epochs=25)
+    model = fit_coordination([made_session(seed, n_notes=8) for seed in range(12)], plan)
+    assert model.calibration is not None and model.calibration.n_notes == 3 * (8 + 10)
+    pairs, before = [], []
+    for seed in range(100, 112):
+        session = made_session(seed, n_notes=8)
+        answer = match(untold(session), model)
+        pairs.append((calibrated(answer, model.calibration), session.truth))
+        before.append((answer, session.truth))
+    after = pool(pairs)
+    assert after.recall_50 > 0.9 and after.ece <= max(0.05, pool(before).ece + 0.02)

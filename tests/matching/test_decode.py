@@ -15,9 +15,10 @@ from align.clock import span_iou
 from align.datatypes import Note, NoteTime
 from align.errors import ParameterError
 from align.matching import place_notes, posterior_cover, span_mass
+from align.matching.anchors import Anchor
+from align.matching.decode import decode_group, group_score
 from align.matching.lattice import build_lattice
 from align.matching.time_prior import decoding_order
-from tests import naive
 
 HOP = 0.5
 
@@ -142,23 +143,6 @@ def test_shifting_all_times_shifts_the_answer(problem, frames):
     for i, (one, other) in enumerate(zip(here.spans, there.spans, strict=True)):
         if tied[i] != [pytest.approx(here.links[i].probability, abs=1e-9)]:
             np.testing.assert_allclose(other, one + by, atol=1e-6)
-
-
-@given(problems())
-@settings(max_examples=25)
-def test_spans_and_nowhere_add_up_to_one(problem):
-    """The posterior of all spans of a note and of leaving it out is a distribution."""
-    from align.kernels.decode import forward_backward, onset_table
-
-    evidence, notes = problem
-    assume(notes and len(evidence.observed) <= 8)
-    lattice = build_lattice(evidence, notes).rows(range(min(2, len(notes))))
-    scored, total = naive.placement_posterior(*lattice.arrays())
-    before, after = forward_backward(*lattice.arrays())
-    onset = onset_table(lattice.prefix, lattice.durations, lattice.priors, lattice.earliest, before, after)[0]
-    for i in range(len(onset)):
-        nowhere = sum(np.exp(score - total) for placement, score in scored if placement[i] is None)
-        assert onset[i].sum() + nowhere == pytest.approx(1.0, abs=1e-9)
 
 
 # --- what it finds
@@ -325,3 +309,155 @@ def test_span_mass_is_the_probability_of_the_answer():
     mass = span_mass(evidence, untimed(2), alignment.spans / HOP)
     np.testing.assert_allclose(mass, alignment.probabilities, rtol=1e-12)
     assert (span_mass(evidence, untimed(2), alignment.spans / HOP + 60) < 0.01).all()
+
+
+# --- gaps, shared spans, edges, anchors
+
+
+def test_a_note_whose_time_lies_in_a_gap_is_unobservable_not_unmatched():
+    observed = np.ones(200, bool)
+    observed[60:160] = False
+    evidence = evidence_of(blocks(200, (10, 20), (0, 200), (170, 180)), observed=observed, lag_sd=2.0)
+    notes = (Note("before", at(7.5)), Note("during", at(55.0)), Note("after", at(87.5)))
+    links = place_notes(evidence, notes).links
+    assert [link.status for link in links] == ["aligned", "unobservable", "aligned"]
+    assert links[1].probability > 0.99 and links[1].span is None
+    edge = place_notes(evidence, (notes[0], Note("during", at(31.0)), notes[2])).links[1]
+    assert edge.status != "unobservable"  # a good part of its time was recorded
+
+
+def test_two_notes_of_one_event_get_the_same_span():
+    odds = blocks(100, (40, 50), (40, 50))
+    notes = (Note("fell", at(22.0)), Note("fell!", at(23.0)))
+    links = place_notes(evidence_of(odds, sd=0.25), notes).links
+    assert [link.span for link in links] == [(20.0, 25.0)] * 2
+    assert all(link.status == "aligned" for link in links)
+
+
+def test_edges_hold_the_truth_about_as_often_as_they_say():
+    """Blocks drawn from the decoder's own model: 90 % intervals, and probabilities within a second."""
+    rng = np.random.default_rng(11)
+    held, close, said = [], [], []
+    for _ in range(120):
+        a = int(rng.integers(20, 80))
+        b = a + int(np.clip(rint_lognormal(rng), 1, 60))
+        height = 0.7
+        signal = rng.normal(0, 1, 160)
+        signal[a:b] += height
+        odds = (height * signal - height**2 / 2)[:, None]  # log odds of mean ``height`` against mean 0
+        evidence = evidence_of(odds, seconds=10.0, sd=0.4)
+        (link,) = place_notes(evidence, untimed(1)).links
+        if link.edges is None:
+            continue
+        for edge, answer, true in zip(link.edges, link.span, (a * HOP, b * HOP), strict=True):
+            assert edge.low <= answer <= edge.high and 0.0 <= edge.probability <= 1.0
+            held.append(edge.low <= true <= edge.high)
+            close.append(abs(answer - true) <= 1.0)
+            said.append(edge.probability)
+    assert len(held) > 150
+    assert 0.84 < np.mean(held) < 0.97
+    assert np.mean(said) == pytest.approx(np.mean(close), abs=0.09)
+
+
+def rint_lognormal(rng):
+    return np.rint(np.exp(rng.normal(np.log(10.0), 0.4)) / HOP)
+
+
+def test_a_clear_edge_is_known_to_the_frame():
+    (link,) = place_notes(evidence_of(blocks(60, (20, 30), high=20.0, low=-20.0)), untimed(1)).links
+    for edge, truth in zip(link.edges, (10.0, 15.0), strict=True):
+        assert edge.probability == pytest.approx(1.0, abs=1e-6)
+        assert truth - 0.5 * HOP <= edge.low <= truth <= edge.high <= truth + 0.5 * HOP
+
+
+def test_anchors_come_back_and_the_others_are_fitted_around_them():
+    evidence = evidence_of(blocks(100, (10, 20), (40, 48), (70, 84)))
+    anchors = (Anchor(1, (30.0, 33.5)),)
+    links = place_notes(evidence, untimed(3), anchors=anchors).links
+    assert (links[1].span, links[1].probability, links[1].status) == ((30.0, 33.5), 1.0, "aligned")
+    assert links[0].span == (5.0, 10.0) and links[2].span == (35.0, 42.0)
+    # the third note's own block is ruled out when the second is said to lie behind it
+    links = place_notes(evidence, untimed(3), anchors=(Anchor(1, (45.0, 47.0)),)).links
+    assert links[0].span == (5.0, 10.0)
+    assert links[2].span is None or links[2].span[0] >= 47.0
+
+
+def test_an_anchor_without_a_span_takes_the_note_out():
+    evidence = evidence_of(blocks(100, (10, 20), (40, 48)))
+    links = place_notes(evidence, untimed(2), anchors=(Anchor(0, None),)).links
+    assert (links[0].status, links[0].span, links[0].probability) == ("unmatched", None, 1.0)
+    assert links[1].span == (20.0, 24.0)
+
+
+def test_no_room_between_two_anchors_is_unmatched():
+    evidence = evidence_of(blocks(100, (10, 20), (40, 48), (70, 84)))
+    anchors = (Anchor(0, (10.0, 20.0)), Anchor(2, (20.0, 25.0)))
+    link = place_notes(evidence, untimed(3), anchors=anchors).links[1]
+    assert (link.status, link.probability) == ("unmatched", 1.0)
+
+
+def test_anchors_place_notes_that_nothing_else_would_place():
+    evidence = evidence_of(blocks(60, (10, 20)))
+    anchors = (Anchor(0, (3.0, 4.0)),)
+    assert place_notes(evidence, (Note(" "),), anchors=anchors).links[0].span == (3.0, 4.0)
+    assert place_notes(evidence, (Note("long ago", at(-99.0)),), anchors=anchors).links[0].span == (3.0, 4.0)
+
+
+@given(problems(), st.data())
+@settings(max_examples=40)
+def test_all_anchors_are_respected_and_order_is_kept(problem, data):
+    evidence, notes = problem
+    untimed_notes = tuple(dataclasses.replace(n, time=None) for n in notes)
+    assume(notes)
+    start, n = evidence.first * HOP, len(evidence.observed)
+    which = sorted(data.draw(st.sets(st.integers(0, len(notes) - 1), min_size=1)))
+    pairs = [data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)) for _ in which]
+    starts, ends = sorted(min(p) for p in pairs), sorted(max(p) for p in pairs)
+    spans = [(start + a * HOP, start + b * HOP) for a, b in zip(starts, ends, strict=True)]
+    anchors = [Anchor(i, s) for i, s in zip(which, spans, strict=True)]
+    alignment = place_notes(evidence, untimed_notes, anchors=anchors)
+    for anchor in anchors:
+        link = alignment.links[anchor.note]
+        assert (link.span, link.probability, link.status) == (anchor.span, 1.0, "aligned")
+    last = -np.inf
+    for i, link in enumerate(alignment.links):
+        if link.span is not None:
+            assert i in which or link.span[0] >= last - 1e-9 or link.span == alignment.links[i - 1].span
+            last = link.span[1]
+
+
+@pytest.mark.parametrize(
+    ("anchors", "words"),
+    [
+        ((Anchor(0, (20.0, 24.0)), Anchor(1, (5.0, 10.0))), "notes 0 and 1"),
+        ((Anchor(7, None),), "note 7"),
+        ((Anchor(1, None), Anchor(1, (1.0, 2.0))), "two for note 1"),
+    ],
+)
+def test_anchors_that_cannot_be_are_refused(anchors, words):
+    evidence = evidence_of(blocks(60, (10, 20), (40, 48)))
+    with pytest.raises(ParameterError, match=words):
+        place_notes(evidence, untimed(2), anchors=anchors)
+
+
+def test_without_order_anchors_may_lie_anywhere():
+    evidence = evidence_of(blocks(60, (10, 20), (40, 48)))
+    anchors = (Anchor(0, (20.0, 24.0)), Anchor(1, (5.0, 10.0)))
+    spans = place_notes(evidence, untimed(2), "free", anchors=anchors).spans
+    assert spans.tolist() == [[20.0, 24.0], [5.0, 10.0]]
+
+
+def test_the_right_order_scores_higher():
+    lattice = build_lattice(evidence_of(blocks(100, (10, 20), (40, 48))), untimed(2))
+    assert group_score(lattice) > group_score(lattice.rows([1, 0])) + 5
+    links = decode_group(lattice, evidence_of(blocks(100, (10, 20), (40, 48))))
+    assert [link.span for link in links] == [(5.0, 10.0), (20.0, 24.0)]
+
+
+def test_a_change_point_draws_a_span_that_could_lie_a_little_to_either_side():
+    odds = blocks(120, (40, 60), high=0.04, low=-0.04)
+    free = evidence_of(odds, seconds=10.0, sd=0.3)
+    known = dataclasses.replace(free, edges=np.array([36, 58, 90]))
+    assert place_notes(free, untimed(1)).links[0].span == (20.0, 30.0)
+    start, end = place_notes(known, untimed(1)).links[0].span
+    assert abs(start / HOP - 36) <= 1 and abs(end / HOP - 58) <= 1  # a frame off is still on it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from align.answers import Evidence
 from align.datatypes import Note, NoteTime
-from align.matching.lattice import NEVER, P_NOTHING, build_lattice
+from align.matching.lattice import NEVER, P_EDGE, build_lattice
 
 HOP = 0.5
 
@@ -28,19 +30,22 @@ def notes_of(n, time=None):
 
 def test_prefix_sums_leave_out_what_was_not_observed():
     observed = np.array([True, True, False, True])
-    evidence = evidence_of(4, [[1.0, 0.5]], observed=observed)
-    lattice = build_lattice(evidence, notes_of(1))
-    kept = evidence.log_odds[:, 0].astype(float) * observed
-    np.testing.assert_allclose(lattice.prefix[0], [0.0, *np.cumsum(kept)])
+    evidence = evidence_of(4, [[1.0, 0.5], [0.0, 0.5]], observed=observed)
+    lattice = build_lattice(evidence, notes_of(2))
+    kept = evidence.log_odds.astype(float) * observed[:, None]
+    for which in (slice(0, 2), slice(1, 2)):
+        expected = [[0.0, *np.cumsum(kept[:, i])] for i in range(2)[which]]
+        np.testing.assert_allclose(lattice.prefixes(which), expected)
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=12))
-def test_earliest_start_is_the_first_frame_of_the_unbroken_data_before_an_edge(observed):
-    evidence = evidence_of(len(observed), [[1.0, 0.5]], observed=observed)
-    earliest = build_lattice(evidence, notes_of(1)).earliest
-    for t in range(len(observed) + 1):
-        whole = [a for a in range(t) if all(observed[a:t])]
-        assert earliest[t] == min(whole, default=t)
+@given(st.lists(st.booleans(), max_size=12))
+def test_runs_are_the_unbroken_stretches_of_data(observed):
+    runs = build_lattice(evidence_of(len(observed), [[1.0, 0.5]], observed=observed), notes_of(1)).runs
+    covered = np.zeros(len(observed), bool)
+    for first, last in runs:
+        assert first < last and not covered[max(0, first - 1) : last].any()
+        covered[first:last] = True
+    assert covered.tolist() == observed
 
 
 @given(
@@ -78,23 +83,69 @@ def test_a_timed_note_pays_for_the_width_of_its_window():
 
 def test_leaving_out_costs_the_prior_odds():
     evidence = evidence_of(4, [[1.0, 0.5]])
-    assert np.exp(build_lattice(evidence, notes_of(1)).skip) == pytest.approx(P_NOTHING / (1 - P_NOTHING))
+    assert np.exp(build_lattice(evidence, notes_of(1)).skip) == pytest.approx(0.02 / 0.98)
     assert build_lattice(evidence, notes_of(1), 0.5).skip.tolist() == [0.0]
+    other = dataclasses.replace(evidence, nothing=0.2)
+    assert np.exp(build_lattice(other, notes_of(1)).skip) == pytest.approx(0.25)
 
 
 def test_rows_take_notes_and_keep_the_frames():
     lattice = build_lattice(evidence_of(9, [[1.0, 0.5], [2.0, 0.5], [0.0, 0.5]]), notes_of(3))
     some = lattice.rows([2, 0])
-    for name in ("prefix", "durations", "priors", "skip"):
+    for name in ("durations", "priors", "skip", "columns", "windows", "stride"):
         assert getattr(some, name).tolist() == getattr(lattice, name)[[2, 0]].tolist()
-        assert getattr(some, name).flags.c_contiguous
-    assert some.earliest is lattice.earliest
+    np.testing.assert_array_equal(some.prefixes(slice(0, 2)), lattice.prefixes(slice(0, 3))[[2, 0]])
+    assert some.odds is lattice.odds
+
+
+def test_only_neighbours_may_still_share_a_span():
+    lattice = build_lattice(evidence_of(9, [[1.0, 0.5]] * 4), notes_of(4))
+    lattice = dataclasses.replace(lattice, share=np.full(4, -3.0))
+    assert lattice.rows([0, 1, 3]).share.tolist() == [-3.0, NEVER, NEVER]
+
+
+def test_frames_are_a_part_of_the_recording():
+    observed = np.arange(20) != 8
+    time = NoteTime(6.0, 6.0, 6.0)
+    lattice = build_lattice(evidence_of(20, [[1.0, 0.5]], observed=observed), notes_of(1, time))
+    part = lattice.frames(5, 12)
+    assert (part.first, part.n_frames, part.frames(2, 4).first) == (5, 7, 7)
+    assert part.runs.tolist() == [[0, 3], [4, 7]]
+    assert part.priors[0, 0] == lattice.priors[0, 0] - 5
+    np.testing.assert_allclose(
+        np.diff(part.prefixes(slice(0, 1))), np.diff(lattice.prefixes(slice(0, 1)))[:, 5:12]
+    )
+    assert part.durations.shape[1] <= 8 and part.gain.shape == (8,)
+
+
+def test_change_points_take_their_share_of_all_edges():
+    evidence = dataclasses.replace(evidence_of(100, [[1.0, 0.5]]), edges=np.array([20, 60]))
+    weight = np.exp(build_lattice(evidence, notes_of(1)).gain)
+    on = np.zeros(101, bool)
+    on[[19, 20, 21, 59, 60, 61]] = True
+    assert weight.mean() == pytest.approx(1.0)
+    assert weight[on].sum() / weight.sum() == pytest.approx(P_EDGE + (1 - P_EDGE) * on.mean())
+    assert not build_lattice(evidence_of(100, [[1.0, 0.5]]), notes_of(1)).gain.any()
+
+
+@pytest.mark.parametrize("g", [2, 4])
+def test_thinned_edges_stand_for_those_around_them(g):
+    observed = np.arange(43) != 17
+    lattice = build_lattice(evidence_of(43, [[1.5, 0.5]], observed=observed), notes_of(1))
+    thin = lattice.thinned(g)
+    np.testing.assert_allclose(
+        thin.prefixes(slice(0, 1))[0], lattice.prefixes(slice(0, 1))[0, ::g][: thin.n_frames + 1], atol=1e-5
+    )
+    assert thin.observed.tolist() == [bool(observed[k * g : k * g + g].all()) for k in range(43 // g)]
+    # g starts for every coarse one, and the coarse durations hold all durations g times
+    total = [np.exp(row[row > NEVER]).sum() for row in (thin.durations[0], lattice.durations[0])]
+    assert total[0] == pytest.approx(g * total[1])
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_N02_no_notes_and_T16_no_frames(n):
     lattice = build_lattice(evidence_of(n, np.zeros((0, 2))), [])
-    assert lattice.prefix.shape == (0, n + 1) and lattice.earliest.shape == (n + 1,)
+    assert lattice.prefixes(slice(0, 0)).shape == (0, n + 1) and lattice.gain.shape == (n + 1,)
     assert lattice.skip.shape == (0,) and lattice.durations.shape[0] == 0
     if n < 2:
         one = build_lattice(evidence_of(n, [[1.0, 0.5]]), notes_of(1))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from align.answers import Evidence
 from align.datatypes import Note, NoteTime
-from align.matching.time_prior import FLOOR, decoding_order, time_windows
+from align.matching.author_clocks import AuthorClock
+from align.matching.time_prior import FLOOR, Window, decoding_order, on_session_clock, ruled_out, time_windows
 
 
 def evidence_of(*, hop=0.5, first=0, lag=0.0, lag_sd=10.0):
@@ -48,6 +49,73 @@ def test_the_reach_goes_to_every_timed_note():
 def test_an_untimed_note_has_no_prior():
     assert time_windows([Note("x")], evidence_of()).tolist() == [[0.0] * 5]
     assert time_windows([], evidence_of()).shape == (0, 5)
+
+
+# --- with authors' clocks
+
+
+FAST = {"ann": AuthorClock(-420.0, 12.0, 60.0, 9)}
+
+
+def by(author, note):
+    return replace(note, author=author)
+
+
+def test_an_authors_clock_replaces_the_lag_of_her_times_alone():
+    notes = [by("ann", at(600.0)), by("ben", at(600.0)), at(600.0)]
+    windows = time_windows(notes, evidence_of(first=20, lag=-6.0, lag_sd=8.0), FAST)
+    assert windows[0].tolist() == [
+        180 / 0.5 - 20,
+        30 / 0.5,
+        12.0 / 0.5,
+        FLOOR,
+        1.0,
+    ]  # half a minute either way
+    assert windows[1].tolist() == windows[2].tolist() == [594 / 0.5 - 20, 0.0, 8.0 / 0.5, FLOOR, 1.0]
+
+
+def test_an_interval_moves_by_what_the_clock_differs_from_the_lag_and_a_phrase_stays():
+    notes = [by("ann", within(1000.0, 1060.0)), by("ann", within(1000.0, 4601.0))]
+    windows = time_windows(notes, evidence_of(lag=-20.0), FAST)
+    assert windows[0].tolist() == [(1030 - 400) / 0.5, 60.0, 30.0, FLOOR, 1.0]
+    assert windows[1].tolist() == time_windows(notes, evidence_of(lag=-20.0))[1].tolist()
+
+
+@given(st.lists(st.tuples(st.floats(0, 1000), st.sampled_from(["", "ann"])), max_size=6))
+def test_a_clock_that_says_the_usual_changes_nothing(rows):
+    notes = [by(author, at(t)) for t, author in rows]
+    evidence = evidence_of(lag=-6.0)
+    usual = {"ann": AuthorClock(-6.0, 10.0)}
+    np.testing.assert_array_equal(time_windows(notes, evidence, usual), time_windows(notes, evidence))
+    assert decoding_order(notes, evidence, usual) == decoding_order(notes, evidence)
+
+
+def test_notes_on_the_session_clock():
+    notes = [by("ann", at(600.0)), at(600.0), Note("x", author="ann"), by("ann", within(500.0, 560.0))]
+    moved = on_session_clock(notes, evidence_of(), FAST)
+    assert moved[0].time == NoteTime(150.0, 180.0, 210.0)
+    assert moved[1] is notes[1] and moved[2] is notes[2]
+    assert moved[3].time == NoteTime(80.0, 80.0, 140.0)
+    assert on_session_clock(notes, evidence_of()) == tuple(notes)
+
+
+def test_two_watches_are_put_in_order_by_their_clocks():
+    notes = [by("ann", at(620.0)), by("ben", at(100.0)), by("ann", at(820.0)), by("ben", at(300.0))]
+    evidence = evidence_of(lag_sd=10.0)
+    assert decoding_order(notes, evidence) == [1, 3, 0, 2]
+    assert decoding_order(notes, evidence, FAST) == [1, 0, 3, 2]  # 200, 100, 400, 300
+    closer = {"ann": AuthorClock(-500.0, 40.0)}
+    assert decoding_order(notes, evidence, closer) == [0, 1, 2, 3]  # 120, 100, 320, 300: a small inversion
+
+
+def test_ruled_out_needs_four_deviations_of_a_difference():
+    early = Window(0.0, 0.0, 0.0, 3.0)
+    assert ruled_out(Window(20.1, 21.0, 22.0, 4.0), early)
+    assert not ruled_out(Window(19.9, 21.0, 22.0, 4.0), early)
+    assert not ruled_out(early, Window(50.0, 50.0, 50.0, 3.0))
+
+
+# --- orders
 
 
 def test_the_order_written_survives_imprecise_times():

@@ -11,7 +11,7 @@ from align.answers import Alignment, Link
 from align.datatypes import Note, Span
 from align.errors import ParameterError
 from align.metrics import pool, score
-from align.metrics.alignment import calibration_error
+from align.metrics.calibration import calibration_error
 
 NOTHING = Span(math.nan, math.nan, "FOREIGN")
 
@@ -38,6 +38,14 @@ def of_rows(table):
     return alignment([g for g, _, _, _ in table], [p for _, _, p, _ in table]), truth
 
 
+def iou_right(got, wanted):
+    """1 where an answer is right: overlap of one half, or no span where there is none."""
+    if not got or not wanted:
+        return float(got is None and wanted is None)
+    overlap = max(0.0, min(got[1], wanted[1]) - max(got[0], wanted[0]))
+    return float(overlap / ((got[1] - got[0]) + (wanted[1] - wanted[0]) - overlap) >= 0.5)
+
+
 def slow_scores(table):
     """Every figure by one loop over the rows."""
     ious, errors, rejected, bins = [], [], [], [[] for _ in range(10)]
@@ -58,7 +66,13 @@ def slow_scores(table):
     def mean(values):
         return sum(values) / len(values) if values else None
 
+    looks = [(1 - p if got else p, wanted is None) for got, wanted, p, _ in table]
+    pairs = [(a > b) + 0.5 * (a == b) for a, foreign in looks if foreign for b, other in looks if not other]
     return {
+        "foreign_precision": mean([wanted is None for got, wanted, *_ in table if not got]),
+        "foreign_recall": mean(rejected),
+        "foreign_auc": mean(pairs),
+        "brier": mean([(p - (iou_right(got, wanted))) ** 2 for got, wanted, p, _ in table]),
         "mean_iou": mean(ious),
         "recall_at_0.5": mean([i >= 0.5 for i in ious]),
         "recall_at_0.7": mean([i >= 0.7 for i in ious]),
@@ -126,7 +140,9 @@ def test_keys_are_those_of_the_interface():
     keys = list(score(alignment([(0.0, 1.0)]), [Span(0.0, 1.0)]).as_dict())
     interface = ["n_sessions", "n_notes", "mean_iou", "recall_at_0.5", "recall_at_0.7"]
     interface += ["mean_abs_start_error_s", "ece", "unmatched", "per_label"]
-    assert sorted(keys) == sorted([*interface, "median_abs_start_error_s", "foreign_rejected"])
+    more = ["median_abs_start_error_s", "brier", "reliability"]
+    more += [f"foreign_{name}" for name in ("rejected", "precision", "recall", "auc")]
+    assert sorted(keys) == sorted([*interface, *more])
 
 
 def test_other_number_of_rows_is_refused():
@@ -141,3 +157,22 @@ def test_calibration_of_a_calibrated_answer_is_small():
     p = rng.uniform(size=20_000)
     assert calibration_error(p, rng.uniform(size=p.size) < p) < 0.02
     assert calibration_error(np.full(100, 0.9), np.zeros(100, bool)) == pytest.approx(0.9)
+
+
+def test_foreign_figures_leave_out_what_rules_decide():
+    """One note told apart, one taken in, one real note refused, and two that lie outside or in a gap."""
+    links = (
+        Link("unmatched", None, 0.9),
+        Link("aligned", (0.0, 1.0), 0.6, ((5.0, 6.0, 0.3),)),
+        Link("unmatched", None, 0.7),
+        Link("outside", None, 0.0, distance=3.0),
+        Link("unobservable", None, 1.0),
+        Link("aligned", (10.0, 20.0), 0.95),
+    )
+    truth = [NOTHING, NOTHING, Span(1.0, 2.0), NOTHING, NOTHING, Span(10.0, 20.0)]
+    found = score(Alignment(tuple(Note("x") for _ in links), links, "test"), truth)
+    assert (found.foreign_precision, found.foreign_recall) == (0.5, 0.5)
+    assert found.foreign_rejected == 0.75 and found.unmatched == 4
+    assert found.foreign_auc == 0.75  # 0.9 and 0.1 against 0.7 and 0.05
+    assert found.reliability[:, 2].sum() == 4
+    assert found.brier == pytest.approx((0.1**2 + 0.6**2 + 0.7**2 + 0.05**2) / 4)

@@ -88,7 +88,7 @@ def test_an_unknown_setting_names_its_line_and_the_nearest_known(  # type: ignor
         ("tokens.n_codes", "1000000000", "a whole number >= 1 and <= 65536"),
         ("tokens.n_codes", "2.5", "a whole number"),
         ("tokens.n_codes", "true", "a whole number"),
-        ("matching.order", '"random"', '"monotone" or "free"'),
+        ("matching.order", '"random"', '"monotone" or "partial" or "free"'),
         ("text.encoder", "3", "text"),
         ("training.seed", "[1]", "a whole number"),
         ("training.device", "2026-01-01", "text"),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from align.errors import ParameterError, ResourceError
-from align.warping import dtw_distance, dtw_path
+from align.kernels.dtw import local_costs, warping_path
+from align.warping import Band, dtw_cost_matrix, dtw_distance, dtw_path
 from tests import naive
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
@@ -94,7 +95,77 @@ def test_V15_other_types_are_refused_by_name():
             dtw_distance([0.0], np.asarray(wrong))
 
 
-def test_X05_a_path_beyond_the_budget_is_refused_up_front():
+def test_X05_a_table_beyond_the_budget_is_refused_up_front():
     long = np.zeros(40_000)
     with pytest.raises(ResourceError, match=r"40000 x 40000 cells needs 1\.5 GiB"):
-        dtw_path(long, long)
+        dtw_cost_matrix(long, long)
+
+
+@pytest.mark.parametrize("band", [None, Band("sakoe-chiba", 0.2), Band("itakura", 2.5)])
+@pytest.mark.parametrize(("n", "m", "d"), [(1300, 700, 1), (600, 1100, 1), (1100, 1100, 2)])
+def test_paths_of_many_blocks_are_the_plain_tables(n, m, d, band):
+    """Whole numbers, so that ties are common: the same path, step by step."""
+    rng = np.random.default_rng(n)
+    a, b = (rng.integers(-1, 2, size=(k, d)).cumsum(axis=0).astype(float) for k in (n, m))
+    cost = np.where(np.isfinite(dtw_cost_matrix(a, b, band=band)), local_costs(a, b), np.inf)
+    total, expected = warping_path(cost)
+    path, distance = dtw_path(a, b, band=band)
+    assert (path == expected).all()
+    assert distance == np.sqrt(total) == dtw_distance(a, b, band=band) == dtw_distance(b, a, band=band)
+
+
+def test_a_path_of_many_cells_takes_little_memory():
+    """One byte per cell would be 144 MB; numpy's arrays are traced, and so are the kernels' by their size."""
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 12_000)).cumsum(axis=1)
+    dtw_path(a[:30], b[:30])
+    tracemalloc.start()
+    path, distance = dtw_path(a, b)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert distance == dtw_distance(a, b)
+    assert distance**2 == pytest.approx(((a[path[:, 0]] - b[path[:, 1]]) ** 2).sum(), rel=1e-9)
+    assert peak < 20e6
+
+
+@given(PAIRS)
+def test_reversing_both_series_changes_nothing(pair):
+    a, b = pair
+    assert dtw_distance(a[::-1], b[::-1]) == pytest.approx(dtw_distance(a, b), rel=1e-9, abs=1e-9)
+
+
+@given(PAIRS)
+def test_cost_matrix_ends_in_the_distance(pair):
+    a, b = pair
+    table = dtw_cost_matrix(a, b)
+    assert table.shape == (len(a), len(b))
+    np.testing.assert_allclose(table, naive.dtw_totals(((a[:, None] - b[None]) ** 2).sum(axis=2)), rtol=1e-9)
+    assert np.sqrt(table[-1, -1]) == dtw_distance(a, b)
+
+
+def test_float32_is_near_and_its_overflow_refused():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 800)).cumsum(axis=1)
+    exact = dtw_distance(a, b)
+    assert dtw_distance(a, b, dtype=np.float32) == pytest.approx(exact, rel=1e-4)
+    path, distance = dtw_path(a, b, dtype=np.float32)
+    assert distance == dtw_distance(a, b, dtype=np.float32) == dtw_distance(b, a, dtype=np.float32)
+    assert np.linalg.norm(a[path[:, 0]] - b[path[:, 1]]) == pytest.approx(exact, rel=1e-4)
+    with pytest.raises(ParameterError, match=r"up to 1e\+14"):
+        dtw_distance([1e20], [0.0], dtype=np.float32)
+    with pytest.raises(ParameterError, match="float64 or float32"):
+        dtw_distance([1.0], [0.0], dtype=np.int32)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 1), (2, 30, 1), (40, 25, 3), (64, 64, 6)])
+def test_path_and_distance_equal_tslearns(n, m, d):
+    from tslearn.metrics import dtw_path as theirs
+
+    rng = np.random.default_rng(n + m)
+    a, b = rng.standard_normal((n, d)).cumsum(axis=0), rng.standard_normal((m, d)).cumsum(axis=0)
+    reference, expected = theirs(a, b, be="pytorch")  # its numba path compiles for 12 s
+    path, distance = dtw_path(a, b)
+    assert path.tolist() == [list(pair) for pair in reference]
+    assert distance == pytest.approx(float(expected), rel=1e-9, abs=1e-9)

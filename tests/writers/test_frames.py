@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from align.answers import Alignment, Link, TokenSequence
+from align.answers import Alignment, Edge, Link, TokenSequence
 from align.datatypes import Note, Segmentation, Stream
 from align.writers import alignment_frame, parquet_bytes, segments_frame, tokens_frame
 
@@ -20,8 +20,9 @@ EPOCH = 1_774_735_800_000_000_000  # 2026-03-28T22:10:00Z
 
 def _alignment(epoch: int | None = EPOCH) -> Alignment:
     notes = (Note("walks", file="n.csv", line=2), Note("odd \ud800 text", file="n.csv", line=3))
+    edges = Edge(1.8, 2.3, 0.91), Edge(4.1, 4.6, 0.88)
     links = (
-        Link("aligned", (2.07, 4.33), 0.93, ((5.7, 7.8, 0.04),), ("phone", "watch")),
+        Link("aligned", (2.07, 4.33), 0.93, ((5.7, 7.8, 0.04),), ("phone", "watch"), edges=edges),
         Link("outside", None, 1.0, distance=12.5),
     )
     return Alignment(notes, links, "dtw", epoch=epoch, timezone="+02:00")
@@ -48,6 +49,8 @@ def test_alignment_frame_has_one_row_per_note() -> None:
     assert frame["start_time"].dtype == pl.Datetime("ns", "UTC")
     assert frame["stream"].to_list() == [["phone", "watch"], []]
     assert frame["alternatives"].to_list() == [[{"start": 5.7, "end": 7.8, "probability": 0.04}], []]
+    assert frame["end_range"].to_list() == [{"low": 4.1, "high": 4.6}, None]
+    assert frame["start_probability"].to_list() == [0.91, None]
     assert frame["distance_s"].to_list() == [None, 12.5]
     assert (frame["file"].to_list(), frame["line"].to_list()) == (["n.csv"] * 2, [2, 3])
 

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from align.answers import Alignment, Link
+from align.answers import Alignment, Edge, Link
 from align.datatypes import Note, NoteTime
 from align.errors import InputError, ParameterError
 from align.writers import alignment_jsonl, read_alignment_jsonl
 from align.writers.jsonl import KEYS, STATUSES
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/alignment-row.schema.json").read_text("utf-8"))
+EDGES = Edge(1.8, 2.3, 0.91), Edge(4.1, 4.6, 0.88)
 EPOCH = 1_774_735_800_000_000_000  # 2026-03-28T22:10:00Z
 
 
@@ -29,7 +30,7 @@ def example(epoch: int | None = None, timezone: str = "") -> Alignment:
         Note(" \u200b", None, "", "notes.csv", 8),
     )
     links = (
-        Link("aligned", (2.07, 4.33), 0.93, ((5.7, 7.8, 0.04),), ("phone",)),
+        Link("aligned", (2.07, 4.33), 0.93, ((5.7, 7.8, 0.04),), ("phone",), edges=EDGES),
         Link("ambiguous", (10.0, 11.0), 0.41, ((1.0, 2.0, 0.4), (7.0, 8.0, 0.1))),
         Link("unmatched", None, 0.8),
         Link("outside", None, 1.0, distance=-86400.0),
@@ -43,7 +44,8 @@ def test_the_line_of_the_interface_byte_for_byte() -> None:
     assert first == (
         '{"note": 0, "text": "walks three metres", "status": "aligned", "start": 2.07, "end": 4.33, '
         '"start_time": null, "end_time": null, "probability": 0.93, "stream": ["phone"], '
-        '"alternatives": [{"start": 5.7, "end": 7.8, "probability": 0.04}], "method": "contrastive", '
+        '"alternatives": [{"start": 5.7, "end": 7.8, "probability": 0.04}], "start_range": [1.8, 2.3], '
+        '"end_range": [4.1, 4.6], "start_probability": 0.91, "end_probability": 0.88, "method": "contrastive", '
         '"source": {"file": "notes.csv", "line": 4}}'
     )
 
@@ -65,6 +67,7 @@ def test_rows_have_the_keys_in_order_and_fit_the_schema(epoch: int | None, timez
     ("key", "value"),
     [
         ("status", "lost"), ("start", None), ("probability", 1.5), ("start_time", "yesterday"),
+        ("start_range", [1.0]), ("end_probability", 1.5),
         ("distance_s", 1.0), ("note", -1), ("surprise", 1),
         ("source", {"file": "a"}), ("alternatives", [{"start": 1.0}]),
     ],
@@ -128,7 +131,8 @@ def _alignments(draw: st.DrawFn) -> Alignment:
         others = tuple(draw(st.lists(st.tuples(_seconds, _seconds, _share), max_size=2)))
         streams = tuple(draw(st.lists(_texts, max_size=2)))
         distance = draw(_seconds) if status == "outside" else None
-        links.append(Link(status, span, draw(_share), others, streams, distance))
+        edges = tuple(Edge(draw(_seconds), draw(_seconds), draw(_share)) for _ in "ab") if span else None
+        links.append(Link(status, span, draw(_share), others, streams, distance, edges))
     method = draw(_texts) if notes else ""
     return Alignment(tuple(notes), tuple(links), method)
 
@@ -151,6 +155,7 @@ def test_P15_rows_out_are_notes_in_and_come_back_the_same(
     [
         Link("aligned", (0.0, 1.0), 0.5, ((0.0, float("inf"), 0.1),)),
         Link("outside", None, 0.5, distance=float("-inf")),
+        Link("aligned", (0.0, 1.0), 0.5, edges=(Edge(0.0, 1.0, 0.5), Edge(0.0, float("nan"), 0.5))),
     ],
 )
 def test_numbers_that_are_not_finite_are_refused(link: Link) -> None:
@@ -195,6 +200,13 @@ def test_N11_a_row_that_is_wrong_names_its_line(old: str, new: str) -> None:
 def test_N11_nesting_and_huge_numbers_are_errors_not_crashes(line: str) -> None:
     with pytest.raises(InputError, match="E-JSON"):
         read_alignment_jsonl(line + "\n")
+
+
+def test_a_row_written_before_edges_were_has_none() -> None:
+    row = json.loads(alignment_jsonl(example()).split("\n")[0])
+    for key in ("start_range", "end_range", "start_probability", "end_probability"):
+        del row[key]
+    assert read_alignment_jsonl(json.dumps(row) + "\n").links[0].edges is None
 
 
 def test_rows_of_two_methods_are_not_one_alignment() -> None:

@@ -1,0 +1,119 @@
+"""The totals of a warping problem and its cheapest path, in memory that grows with the lengths, not their product.
+
+The table is swept once, keeping the totals along at most 32 rows and columns of cells. Then, from the last block
+of that grid backwards, only the blocks that the path crosses are computed again, each like a problem of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from align.datatypes import Floats
+from align.kernels.dtw_linear import MARGIN, STRIP, sweep, trace_back
+
+__all__ = ["Problem", "cheapest_path", "cheapest_total"]
+
+Ints = npt.NDArray[np.int64]
+_SPLITS = 16  # the grid's rows and columns of blocks
+_MOST_CELLS = 1 << 19  # of a block that is kept whole: 4 MiB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """What is warped: ``a`` (n, d), ``b`` (m, d); ``limits`` (2, n) columns of each row or (2, 0);
+    ``weights`` (n + m - 1,) of i - j + m - 1, or (0,)."""
+
+    a: Floats
+    b: Floats
+    limits: Ints
+    weights: Floats
+
+    def part(self, rows: slice, columns: slice) -> Problem:
+        """The problem inside a block; the slices have both ends."""
+        width = columns.stop - columns.start
+        limits = self.limits[:, rows] if self.limits.shape[1] else self.limits
+        first = rows.start - (columns.stop - 1) + len(self.b) - 1
+        weights = (
+            self.weights[first : first + rows.stop - rows.start + width - 1]
+            if len(self.weights)
+            else self.weights
+        )
+        return Problem(
+            self.a[rows],
+            self.b[columns],
+            np.ascontiguousarray(np.clip(limits - columns.start, 0, width)),
+            weights,
+        )
+
+    def sweep(self, row: Floats, col: Floats, every: int, columns: Floats, history: Floats) -> None:
+        """Carry the totals ``row`` above to below this problem (kernels.dtw_linear.sweep)."""
+        sweep(self.a, self.b, (row, col), self.limits, self.weights, every, columns, history)
+
+
+def cheapest_total(problem: Problem) -> float:
+    """The smallest total of a warping path; infinite when the limits leave none. O(n + m) memory."""
+    row, col = _edges(problem)
+    kind = problem.a.dtype
+    problem.sweep(row, col, 1, np.empty((0, len(col)), kind), np.empty((0, STRIP), kind))
+    return float(row[-1])
+
+
+def cheapest_path(problem: Problem) -> tuple[Ints, float]:
+    """The cheapest path, int64 (length, 2) from (0, 0) on, and its total.
+
+    Backwards from the end, of equal totals the diagonal step is preferred, then the one in ``a``, then in ``b``.
+    """
+    pieces: list[Ints] = []
+    row, col = _edges(problem)
+    total = _trace(problem, row, col, (0, 0), pieces)[2]
+    return np.concatenate(pieces)[::-1].copy(), total
+
+
+def _edges(problem: Problem) -> tuple[Floats, Floats]:
+    """The totals above and left of the table: infinite but for the corner."""
+    kind = problem.a.dtype
+    row, col = np.full(len(problem.b) + 1, np.inf, kind), np.full(len(problem.a), np.inf, kind)
+    row[0] = 0.0
+    return row, col
+
+
+def _trace(
+    problem: Problem, row: Floats, col: Floats, origin: tuple[int, int], pieces: list[Ints]
+) -> tuple[int, int, float]:
+    """Append the path from the last cell back to where it leaves; that place and the last cell's total."""
+    n, m = len(problem.a), len(problem.b)
+    strips = math.ceil(n / STRIP)
+    kind = problem.a.dtype
+    if (strips == 1 and m <= 2 * STRIP) or strips * STRIP * (m + MARGIN) <= _MOST_CELLS:
+        history = np.empty((strips * (m + MARGIN), STRIP), kind)
+        below = row.copy()
+        problem.sweep(below, col, 1, np.empty((0, n), kind), history)
+        path = np.empty((n + m, 2), np.int64)
+        length, i, j = trace_back(history, row, col, problem.limits, path)
+        pieces.append(path[:length] + np.asarray(origin))
+        return i, j, float(below[m])
+    height, width = (max(STRIP, math.ceil(math.ceil(k / _SPLITS) / STRIP) * STRIP) for k in (n, m))
+    tops = []
+    lefts = np.full((math.ceil(m / width), n), np.inf, kind)
+    below = row.copy()
+    for top in range(0, n, height):
+        tops.append(below.copy())
+        rows = slice(top, min(top + height, n))
+        kept = np.full((len(lefts), rows.stop - top), np.inf, kind)
+        whole = problem.part(rows, slice(0, m))
+        whole.sweep(below, col[rows], width, kept, np.empty((0, STRIP), kind))
+        lefts[:, rows] = kept
+    i, j = n - 1, m - 1
+    while i >= 0 and j >= 0:
+        top, left = i // height * height, j // width * width
+        rows, columns = slice(top, i + 1), slice(left, j + 1)
+        beside = col if left == 0 else lefts[left // width - 1]
+        above = tops[top // height][left : j + 2].copy()
+        inside = problem.part(rows, columns)
+        i, j, _ = _trace(inside, above, beside[rows].copy(), (origin[0] + top, origin[1] + left), pieces)
+        i, j = i + top, j + left
+    return i, j, float(below[m])
