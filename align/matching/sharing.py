@@ -26,8 +26,8 @@ def with_sharing(lattice: Lattice, notes: Sequence[Note]) -> Lattice:
     one whose log odds correlate with it by 0.95 or more, was written by two authors or at a known time. One
     author who writes the same twice without a time most likely speaks of two events.
 
-    A shared span is one event: its frames count once, with the mean of the two notes' log odds. (With the sum, two notes on the better of two events would beat one
-    note on each.)
+    A shared span is one event: its frames count once, with the mean of the two notes' log odds. (With the sum,
+    two notes on the better of two events would beat one note on each.)
 
     Args:
         lattice: of notes that are placed in order.
