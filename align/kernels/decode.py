@@ -1,15 +1,14 @@
 """Sums and maxima over the spans of one note: the inner loops of the decoder (``align/matching/programme.py``).
 
 Edges 0..n lie between frames; a span is a pair of edges a < b within one unbroken run of data. Its score is
-``starts[a] + durations[b - a] + M(a, b)``, plus what depends on b alone, which the caller adds. Each kernel takes
-all spans [a, b) with a and b in a box, except those with both in a hole.
-
-``M`` is the time prior: ``-0.5 (max(0, |m - centre| - half - reach (b - a) / 2) / sd)^2`` with the middle
-``m = (a + b) / 2``, never below ``-floor``. With reach 1 it is a function of a plus a function of b, which the
-caller adds; only other reaches come here.
+``starts[a] + durations[b - a]``, plus what depends on b alone, which the caller adds. Each function takes all spans
+[a, b) with a and b in a box, except those with both in a hole.
 
 Sums are taken in linear scale: starts in blocks of at most 64 edges that differ by at most e^500, so that a block
 times a row of durations is 64 running sums side by side, exact to rounding whatever the scores.
+
+Cold compile time is paid by every user, so the kernels loop over numbers in buffers that their callers make:
+every array that a kernel makes, slices or assigns costs more to compile than the loop around it.
 
 Reference: classical segment (explicit-duration hidden Markov) models: Ostendorf, Digalakis & Kimball, IEEE Trans.
 Speech and Audio Processing 4(5), 1996, section III; forward-backward as Yu, Artificial Intelligence 174, 2010,
@@ -22,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["NEVER", "advance", "advance_best", "mass_near", "span_maxima", "span_sums"]
+__all__ = ["NEVER", "advance", "mass_near", "span_maxima", "span_sums"]
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -30,208 +29,250 @@ NEVER = -1e30
 HARDLY = -1e29  # below it nothing but NEVER and what was added to it
 LANES = 64  # ends side by side; also the most edges of a block
 RANGE = 500.0  # nats between the largest and the least start of a block: no product underflows
+VALUE, SCALE, TOP, TOTAL = 0, 1, 2, 3  # rows of the work buffer
 
 
-@njit(cache=True, nogil=True)
-def _time_prior(a: int, b: int, prior: Array) -> float:
-    """Log weight of a span's place; ``prior`` is (centre, half width, sd, floor, reach) in frames, sd <= 0: none."""
-    if prior[2] <= 0.0:
-        return 0.0
-    off = max(0.0, abs(0.5 * (a + b) - prior[0]) - prior[1] - 0.5 * prior[4] * (b - a)) / prior[2]
-    return max(-0.5 * off * off, -prior[3])
+def span_sums(starts: Array, durations: Array, runs: Indices, box: Indices, hole: Indices) -> Array:
+    """(n + 1,) for every end b the log sum over starts a of exp(starts[a] + durations[b - a]); NEVER: no span.
 
-
-@njit(cache=True, nogil=True)
-def _scaled(starts: Array, low: int, high: int) -> tuple[Array, Array, Indices]:
-    """Edges low..high in linear scale; per block its scale (NEVER: all impossible) and its first edge, and the end.
-
-    Row k of the first is edge ``low + k``.
+    Args:
+        starts: (n + 1,) log weight of a start at each edge; NEVER: none.
+        durations: (longest + 1,) log weight of each duration in frames; column 0 is ignored, NEVER: barred.
+        runs: (n_runs, 2) first and last edge of every unbroken stretch of data, ascending.
+        box: (4,) lowest and highest start, lowest and highest end, inclusive.
+        hole: (4,) likewise: spans left out; empty when its first number is above its second.
     """
-    count = max(0, high - low + 1)
-    values = np.zeros(count)
-    scales = np.empty(count)
-    firsts = np.empty(count + 1, np.int64)
+    work, marks = _buffers(len(starts))
+    weights, level = _linear(durations)
+    _spans(starts, weights, runs, np.stack((box, hole)), work, marks, np.empty(LANES), False)
+    top, total = work[TOP, : len(starts)], work[TOTAL, : len(starts)]
+    return np.where(total > 0.0, top + level + np.log(np.maximum(total, 1e-300)), NEVER)
+
+
+def span_maxima(starts: Array, durations: Array, runs: Indices, box: Indices) -> Array:
+    """The same with the maximum in place of the log sum, and no hole.
+
+    Args:
+        starts, durations, runs, box: as for ``span_sums``.
+    """
+    work, marks = _buffers(len(starts))
+    areas = np.stack((box, np.asarray((0, -1, 0, -1), np.int64)))
+    _spans(starts, _padded(durations, NEVER), runs, areas, work, marks, np.empty(LANES), True)
+    return work[TOP, : len(starts)].copy()
+
+
+def mass_near(
+    starts: Array, ends: Array, durations: Array, runs: Indices, areas: Indices, span: tuple[float, float]
+) -> float:
+    """Sum of exp(starts[a] + durations[b - a] + ends[b]) where [a, b) is much like ``span``, at most 1.
+
+    Much like: the intersection over union is at least 0.5. With posterior weights the sum is a probability.
+
+    Args:
+        starts, durations, runs: as for ``span_sums``.
+        ends: (n + 1,) log weight of an end at each edge.
+        areas: (2, 4) box and hole, as for ``span_sums``.
+        span: edges, start < end, not necessarily whole.
+    """
+    work, marks = _buffers(len(starts))
+    weights, level = _linear(durations)
+    return min(1.0, _mass(starts, ends, weights, runs, areas, work, marks, (span[0], span[1], level)))
+
+
+def _buffers(n_edges: int) -> tuple[Array, Indices]:
+    return np.empty((4, n_edges)), np.empty(n_edges + 2, np.int64)
+
+
+def _padded(durations: Array, fill: float) -> Array:
+    """Durations with ``fill`` where they are barred and LANES times before and after."""
+    padded = np.full(len(durations) + 2 * LANES, fill)
+    padded[LANES + 1 : LANES + len(durations)] = np.where(durations > HARDLY, durations, fill)[1:]
+    return padded
+
+
+def _linear(durations: Array) -> tuple[Array, float]:
+    """Padded durations in linear scale, the largest 1, and its log."""
+    level = float(durations[1:].max(initial=NEVER))
+    if level <= HARDLY:
+        return np.zeros(len(durations) + 2 * LANES), 0.0
+    return _padded(np.exp(durations - level), 0.0), level
+
+
+@njit(cache=True, nogil=True)
+def _scaled(logs: Array, low: int, high: int, work: Array, marks: Indices) -> int:
+    """Edges low..high in linear scale, in blocks: how many there are.
+
+    ``work[VALUE]`` per edge, ``work[SCALE]`` per block its log scale (NEVER: all impossible), ``marks`` per block
+    its first edge, and behind the last one ``high + 1``.
+    """
     blocks = 0
     a = low
     while a <= high:
         top, least = NEVER, -NEVER
         end = a
         while end <= high and end - a < LANES:
-            value = starts[end]
+            value = logs[end]
             if value > HARDLY:
-                if max(top, value) - min(least, value) > RANGE:
+                higher = value if value > top else top
+                lower = value if value < least else least
+                if higher - lower > RANGE:
                     break
-                top = max(top, value)
-                least = min(least, value)
+                top, least = higher, lower
             end += 1
         for k in range(a, end):
-            if starts[k] > HARDLY:
-                values[k - low] = np.exp(starts[k] - top)
-        scales[blocks] = top
-        firsts[blocks] = a
+            work[VALUE, k] = np.exp(logs[k] - top) if logs[k] > HARDLY else 0.0
+        work[SCALE, blocks] = top
+        marks[blocks] = a
         blocks += 1
         a = end
-    firsts[blocks] = high + 1
-    return values, scales[:blocks], firsts[: blocks + 1]
+    marks[blocks] = high + 1
+    return blocks
 
 
 @njit(cache=True, nogil=True)
-def _block_of(firsts: Indices, edge: int) -> int:
-    """The block that holds an edge; the first one for those before it."""
-    low, high = 0, firsts.size - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if firsts[middle] <= edge:
-            low = middle
-        else:
-            high = middle
-    return low
+def _add_lanes(work: Array, low: int, high: int, weights: Array, first: int, lanes: Array) -> None:
+    """lanes[j] = sum over a from low to high of work[VALUE, a] weights[LANES + first - a + j]."""
+    for j in range(LANES):
+        lanes[j] = 0.0
+    for a in range(low, high, 2):  # two at a time: half as often through the lanes
+        one, two = work[VALUE, a], work[VALUE, a + 1]
+        here, after = np.uint64(LANES + first - a), np.uint64(LANES + first - a - 1)
+        for j in range(np.uint64(LANES)):
+            lanes[j] += one * weights[here + j] + two * weights[after + j]
+    if low <= high and (high - low) % 2 == 0:
+        one, here = work[VALUE, high], np.uint64(LANES + first - high)
+        for j in range(np.uint64(LANES)):
+            lanes[j] += one * weights[here + j]
 
 
 @njit(cache=True, nogil=True)
-def _padded(durations: Array, fill: float) -> tuple[Array, int, int]:
-    """Durations with ``fill`` before and after, and the first and the last allowed one (first > last: none)."""
-    first, last = durations.size, 0
-    padded = np.full(durations.size + 2 * LANES, fill)
-    for length in range(1, durations.size):
-        if durations[length] > HARDLY:
-            first = min(first, length)
-            last = length
-            padded[LANES + length] = durations[length]
-    return padded, first, last
+def _max_lanes(starts: Array, low: int, high: int, weights: Array, first: int, lanes: Array) -> None:
+    """The same with maximum and sum in place of sum and product, on top of what is there."""
+    for a in range(low, high + 1, 2):
+        one, two = starts[a], starts[min(a + 1, high)]
+        here, after = np.uint64(LANES + first - a), np.uint64(LANES + first - min(a + 1, high))
+        for j in range(np.uint64(LANES)):
+            x, y = one + weights[here + j], two + weights[after + j]
+            best = x if x > y else y
+            lanes[j] = best if best > lanes[j] else lanes[j]
 
 
 @njit(cache=True, nogil=True)
-def _rectangles(box: Indices, hole: Indices) -> Indices:
-    """(4, 4) start low, high, end low, high, inclusive, that together are the box without the hole."""
-    out = np.empty((4, 4), np.int64)
-    s0, s1, e0, e1 = box[0], box[1], box[2], box[3]
-    if hole[0] > hole[1] or hole[2] > hole[3]:
-        out[:] = np.array([0, -1, 0, -1])
-        out[0] = box
-        return out
-    out[0] = np.array([s0, s1, e0, min(e1, hole[2] - 1)])
-    out[1] = np.array([s0, s1, max(e0, hole[3] + 1), e1])
-    out[2] = np.array([s0, min(s1, hole[0] - 1), max(e0, hole[2]), min(e1, hole[3])])
-    out[3] = np.array([max(s0, hole[1] + 1), s1, max(e0, hole[2]), min(e1, hole[3])])
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _add_block(values: Array, weights: Array, first: int, lanes: Array) -> None:
-    """lanes[j] = sum over k of values[k] weights[first - k + j], the padding of ``weights`` not counted."""
-    lanes[:] = 0.0
-    for k in range(values.size):
-        value = values[k]
-        if value > 0.0:
-            row = weights[LANES + first - k : LANES + first - k + LANES]
+def _spans(
+    starts: Array,
+    weights: Array,
+    runs: Indices,
+    areas: Indices,
+    work: Array,
+    marks: Indices,
+    lanes: Array,
+    is_best: bool,
+) -> None:
+    """``work[TOP]`` the best span of every end; of sums, ``exp(work[TOP]) work[TOTAL]``, weights linear."""
+    n = starts.size
+    least = NEVER if is_best else 0.0
+    first, last = weights.size, -1
+    for k in range(LANES + 1, weights.size - LANES):
+        if weights[k] > least:
+            first = min(first, k - LANES)
+            last = k - LANES
+    for b in range(n):
+        work[TOP, b] = NEVER
+        work[TOTAL, b] = 0.0
+    low_start, high_start = max(0, areas[0, 0]), min(n - 1, areas[0, 1])
+    h0, h1, h2, h3 = areas[1, 0], areas[1, 1], areas[1, 2], areas[1, 3]
+    blocks = 0 if is_best else _scaled(starts, low_start, high_start, work, marks)
+    for r in range(runs.shape[0]):
+        s0, s1 = max(low_start, runs[r, 0]), min(high_start, runs[r, 1])
+        e1 = min(areas[0, 3], min(runs[r, 1], s1 + last))
+        t0 = max(areas[0, 2], s0 + first)
+        block = 0
+        while s0 <= s1 and t0 <= e1:
+            # ends side by side lie all within the hole or all outside it
+            t1 = min(t0 + LANES - 1, e1)
+            is_holed = h0 <= h1 and h2 <= t0 <= h3
+            if is_holed:
+                t1 = min(t1, h3)
+            elif h0 <= h1 and t0 < h2 <= h3:
+                t1 = min(t1, h2 - 1)
+            low, high = max(s0, t0 - last), min(s1, t1 - first)
             for j in range(LANES):
-                lanes[j] += value * row[j]
-
-
-@njit(cache=True, nogil=True)
-def span_sums(
-    starts: Array, durations: Array, priors: Array, runs: Indices, box: Indices, hole: Indices
-) -> Array:
-    """(n + 1,) for every end b the log sum over starts a of exp(starts[a] + durations[b - a] + M(a, b)).
-
-    Args:
-        starts: (n + 1,) log weight of a start at each edge; NEVER: none.
-        durations: (longest + 1,) log weight of each duration in frames; column 0 is ignored, NEVER: barred.
-        priors: (k, 5) time priors that are not split into start and end: centre, half width, deviation,
-            floor and reach; in frames but for the last two (nats, share of the span).
-        runs: (n_runs, 2) first and last edge of every unbroken stretch of data, ascending.
-        box: (4,) lowest and highest start, lowest and highest end, inclusive.
-        hole: (4,) likewise: spans left out; empty when its first number is above its second.
-    """
-    top = np.full(starts.size, NEVER)
-    total = np.zeros(starts.size)
-    low_start, high_start = max(0, box[0]), min(starts.size - 1, box[1])
-    values, scales, firsts = _scaled(starts, low_start, high_start)
-    logs, first, last = _padded(durations, NEVER)
-    level = logs.max()
-    weights = np.exp(logs - level) if level > HARDLY else np.zeros(logs.size)
-    lanes = np.empty(LANES)
-    rectangles = _rectangles(box, hole)
-    for r in range(len(runs)):
-        for k in range(len(rectangles)):
-            s0, s1 = max(rectangles[k, 0], runs[r, 0]), min(rectangles[k, 1], runs[r, 1])
-            e0, e1 = max(rectangles[k, 2], s0 + first), min(rectangles[k, 3], runs[r, 1], s1 + last)
-            for t0 in range(e0, e1 + 1, LANES):
-                t1 = min(t0 + LANES - 1, e1)
-                if len(priors):
-                    for b in range(t0, t1 + 1):
-                        for a in range(max(s0, b - last), min(s1, b - first) + 1):
-                            value = starts[a] + durations[b - a]
-                            for p in range(len(priors)):
-                                value += _time_prior(a, b, priors[p])
-                            if value <= HARDLY:
-                                continue
-                            if value > top[b]:
-                                total[b] = total[b] * np.exp(top[b] - value) + 1.0
-                                top[b] = value
-                            else:
-                                total[b] += np.exp(value - top[b])
+                lanes[j] = NEVER
+            for part in range(2):
+                # starts before the hole, then those behind it; without a hole all, then none
+                p0 = low if part == 0 else max(low, h1 + 1)
+                p1 = min(high, h0 - 1) if is_holed and part == 0 else high
+                if part == 1 and not is_holed:
+                    break
+                if is_best:
+                    _max_lanes(starts, p0, p1, weights, t0, lanes)
                     continue
-                low, high = max(s0, t0 - last, low_start), min(s1, t1 - first, high_start)
-                block = _block_of(firsts, low)
-                while block < scales.size and firsts[block] <= high:
-                    scale = scales[block]
+                while block > 0 and marks[block] > p0:
+                    block -= 1
+                while block < blocks and marks[block + 1] <= p0:
+                    block += 1
+                at = block
+                while at < blocks and marks[at] <= p1:
+                    scale = work[SCALE, at]
                     if scale > HARDLY:
-                        begin, end = max(low, firsts[block]), min(high, firsts[block + 1] - 1)
-                        _add_block(
-                            values[begin - low_start : end + 1 - low_start], weights, t0 - begin, lanes
-                        )
+                        _add_lanes(work, max(p0, marks[at]), min(p1, marks[at + 1] - 1), weights, t0, lanes)
                         for b in range(t0, t1 + 1):
                             more = lanes[b - t0]
-                            if more <= 0.0:
-                                continue
-                            if scale > top[b]:
-                                total[b] = total[b] * np.exp(top[b] - scale) + more
-                                top[b] = scale
-                            else:
-                                total[b] += more * np.exp(scale - top[b])
-                    block += 1
-    shift = 0.0 if len(priors) else level
-    for b in range(starts.size):
-        top[b] = top[b] + shift + np.log(total[b]) if total[b] > 0.0 else NEVER
-    return top
+                            if more > 0.0 and scale > work[TOP, b]:
+                                work[TOTAL, b] = work[TOTAL, b] * np.exp(work[TOP, b] - scale) + more
+                                work[TOP, b] = scale
+                            elif more > 0.0:
+                                work[TOTAL, b] += more * np.exp(scale - work[TOP, b])
+                    at += 1
+            if is_best:
+                for b in range(t0, t1 + 1):
+                    work[TOP, b] = max(work[TOP, b], lanes[b - t0])
+            t0 = t1 + 1
 
 
 @njit(cache=True, nogil=True)
-def span_maxima(starts: Array, durations: Array, priors: Array, runs: Indices, box: Indices) -> Array:
-    """The same with the maximum in place of the log sum, and no hole.
-
-    Args:
-        starts, durations, priors, runs, box: as for ``span_sums``.
-    """
-    out = np.full(starts.size, NEVER)
-    logs, first, last = _padded(durations, NEVER)
-    lanes = np.empty(LANES)
-    for r in range(len(runs)):
-        s0, s1 = max(box[0], runs[r, 0]), min(box[1], runs[r, 1])
-        e0, e1 = max(box[2], s0 + first), min(box[3], runs[r, 1], s1 + last)
-        for t0 in range(e0, e1 + 1, LANES):
-            t1 = min(t0 + LANES - 1, e1)
-            if len(priors):
-                for b in range(t0, t1 + 1):
-                    for a in range(max(s0, b - last), min(s1, b - first) + 1):
-                        value = starts[a] + durations[b - a]
-                        for p in range(len(priors)):
-                            value += _time_prior(a, b, priors[p])
-                        out[b] = max(out[b], value)
-                continue
-            lanes[:] = NEVER
-            for a in range(max(s0, t0 - last), min(s1, t1 - first) + 1):
-                value = starts[a]
-                if value > HARDLY:
-                    row = logs[LANES + t0 - a : LANES + t0 - a + LANES]
-                    for j in range(LANES):
-                        one = value + row[j]
-                        lanes[j] = one if one > lanes[j] else lanes[j]
-            for b in range(t0, t1 + 1):
-                out[b] = max(out[b], lanes[b - t0])
-    return out
+def _mass(
+    starts: Array,
+    ends: Array,
+    weights: Array,
+    runs: Indices,
+    areas: Indices,
+    work: Array,
+    marks: Indices,
+    span: tuple[float, float, float],
+) -> float:
+    """``mass_near`` with durations in linear scale; ``span`` is start, end and the log of that scale."""
+    a0, b0, level = span
+    # intersection over union >= 1/2 leaves at most twice the length on each side
+    low_end = max(0, max(areas[0, 2], int(np.floor(a0))))
+    high_end = min(ends.size - 1, min(areas[0, 3], int(np.ceil(2 * b0 - a0))))
+    blocks = _scaled(ends, low_end, high_end, work, marks)
+    total = 0.0
+    run = 0
+    for a in range(
+        max(0, max(areas[0, 0], int(np.floor(2 * a0 - b0)))),
+        min(starts.size - 1, min(areas[0, 1], int(np.ceil(b0)))) + 1,
+    ):
+        while run < runs.shape[0] and runs[run, 1] < a:
+            run += 1
+        if run == runs.shape[0] or runs[run, 0] > a or starts[a] <= HARDLY:
+            continue
+        inner, outer = max(a, a0), min(a, a0)
+        # intersection over union >= 1/2, solved for b <= b0 and for b >= b0
+        low = max(low_end, max(a + 1, int(np.ceil(inner + 0.5 * (b0 - outer) - 1e-12))))
+        high = min(high_end, min(runs[run, 1], int(np.floor(2 * b0 - 2 * inner + outer + 1e-12))))
+        high = min(high, a + weights.size - 2 * LANES - 1)
+        is_holed = areas[1, 0] <= a <= areas[1, 1]
+        for block in range(blocks):
+            factor = starts[a] + level + work[SCALE, block]
+            part = 0.0
+            if factor > -745.0:
+                for b in range(max(low, marks[block]), min(high, marks[block + 1] - 1) + 1):
+                    if not (is_holed and areas[1, 2] <= b <= areas[1, 3]):
+                        part += work[VALUE, b] * weights[LANES + b - a]
+            if part > 0.0:
+                total += np.exp(factor + np.log(part))
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -244,15 +285,7 @@ def _log_add(a: float, b: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def advance(row: Array, ends: Array, skip: float) -> Array:
-    """(n + 1,) log sums with one note more: it ended at some edge up to t, or it was left out.
-
-    Args:
-        row: (n + 1,) log sums over the notes before, within the first t frames.
-        ends: (n + 1,) log weight of the note's end at each edge.
-        skip: log odds of leaving it out.
-    """
-    out = np.empty(row.size)
+def _advance(row: Array, ends: Array, skip: float, out: Array) -> None:
     running = NEVER
     for t in range(row.size):
         if ends[t] > HARDLY:
@@ -261,72 +294,16 @@ def advance(row: Array, ends: Array, skip: float) -> Array:
             out[t] = out[t - 1]
             continue
         out[t] = _log_add(running, row[t] + skip)
-    return out
 
 
-@njit(cache=True, nogil=True)
-def advance_best(row: Array, ends: Array, skip: float) -> Array:
-    """The same with the maximum in place of the log sum."""
-    out = np.empty(row.size)
-    running = NEVER
-    for t in range(row.size):
-        running = max(running, ends[t])
-        out[t] = max(running, row[t] + skip)
-    return out
-
-
-@njit(cache=True, nogil=True)
-def mass_near(
-    starts: Array, ends: Array, durations: Array, priors: Array, runs: Indices, areas: Indices, span: Array
-) -> float:
-    """Sum of exp(starts[a] + durations[b - a] + M(a, b) + ends[b]) where [a, b) is much like ``span``.
-
-    Much like: the intersection over union is at least 0.5. With posterior weights the sum is a probability.
+def advance(row: Array, ends: Array, skip: float) -> Array:
+    """(n + 1,) log sums with one note more: it ended at some edge up to t, or it was left out.
 
     Args:
-        starts, durations, priors, runs: as for ``span_sums``.
-        ends: (n + 1,) log weight of an end at each edge.
-        areas: (2, 4) box and hole, as for ``span_sums``.
-        span: (2,) edges, start < end, not necessarily whole.
+        row: (n + 1,) log sums over the notes before, within the first t frames.
+        ends: (n + 1,) log weight of the note's end at each edge.
+        skip: log odds of leaving it out.
     """
-    a0, b0 = span[0], span[1]
-    # intersection over union >= 1/2 leaves at most twice the length on each side
-    low_end = max(areas[0, 2], np.int64(np.floor(a0)), 0)
-    high_end = min(areas[0, 3], ends.size - 1, np.int64(np.ceil(2 * b0 - a0)))
-    values, scales, firsts = _scaled(ends, low_end, high_end)
-    logs, first, last = _padded(durations, NEVER)
-    weights = np.exp(logs)
-    box, hole = areas[0], areas[1]
-    total = 0.0
-    run = 0
-    for a in range(
-        max(box[0], np.int64(np.floor(2 * a0 - b0))), min(box[1], starts.size - 1, np.int64(np.ceil(b0))) + 1
-    ):
-        while run < len(runs) and runs[run, 1] < a:
-            run += 1
-        if run == len(runs) or runs[run, 0] > a or starts[a] <= HARDLY:
-            continue
-        inner, outer = max(np.float64(a), a0), min(np.float64(a), a0)
-        # intersection over union >= 1/2, solved for b <= b0 and for b >= b0
-        low = max(low_end, a + first, np.int64(np.ceil(inner + 0.5 * (b0 - outer) - 1e-12)))
-        high = min(high_end, runs[run, 1], a + last, np.int64(np.floor(2 * b0 - 2 * inner + outer + 1e-12)))
-        is_holed = hole[0] <= a <= hole[1] and hole[2] <= hole[3]
-        b = low
-        block = _block_of(firsts, low)
-        while b <= high:
-            end = min(high, firsts[block + 1] - 1)
-            factor = starts[a] + scales[block]
-            part = 0.0
-            if scales[block] > HARDLY and factor > -745.0:
-                for t in range(b, end + 1):
-                    if is_holed and hole[2] <= t <= hole[3]:
-                        continue
-                    weight = values[t - low_end] * weights[LANES + t - a]
-                    for p in range(len(priors)):
-                        weight *= np.exp(_time_prior(a, t, priors[p]))
-                    part += weight
-            if part > 0.0:
-                total += np.exp(factor + np.log(part))
-            b = end + 1
-            block += 1
-    return min(1.0, total)
+    out = np.empty(len(row))
+    _advance(row, ends, skip, out)
+    return out

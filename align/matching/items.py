@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Floats
+from align.matching import inner_times
+from align.matching.grids import Grid
 from align.matching.lattice import Lattice, thin_durations
 
 __all__ = [
-    "Item",
+    "Part",
     "backward",
     "best_end",
     "best_start",
+    "coarse_sums",
     "forward",
     "forward_best",
     "mass",
-    "pair_item",
-    "single_item",
+    "pair_parts",
+    "single_parts",
 ]
 
 Indices = npt.NDArray[np.int64]
@@ -29,78 +33,90 @@ _NO_BOX = np.asarray([0, -1, 0, -1], np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Item:
-    """What may lie on one span: V(a, b) = start[a] + durations[b - a] + M(a, b) + end[b].
+class Part:
+    """Some spans of an item: V(a, b) = start[a] + durations[b - a] + M(a, b) + end[b].
 
-    ``start``, ``end`` (n + 1,); ``durations`` (longest + 1,) log weights; ``priors`` (k, 5) those time priors that
-    are no sum of a start's and an end's (reach < 1); ``runs`` (n_runs, 2); ``window`` (4,) and ``stride`` as in
-    ``Lattice``; ``coarse`` (longest // g + 2,) log weights of durations counted in strides.
+    Its edges are ``first``, ``first + stride``, ...: those of a window, or every stride-th of all; within the part
+    they count 0, 1, .... ``start``, ``end`` (edges,); ``durations`` (longest + 1,) log weights, ``whole`` those of
+    the best span; ``priors`` (k, 5) those time priors that are no sum of a start's and an end's (reach < 1);
+    ``runs`` (n_runs, 2); ``areas`` (2, 4) where spans may lie, and the hole in it that another part holds.
     """
 
     start: Floats
     end: Floats
     durations: Floats
+    whole: Floats
     priors: Floats
     runs: Indices
-    window: Indices
+    areas: Indices
+    first: int
     stride: int
-    coarse: Floats
+    is_far: bool
 
-    @property
-    def has_window(self) -> bool:
-        """Whether any span is looked at edge by edge."""
-        return bool(self.window[0] <= self.window[1] and self.window[2] <= self.window[3])
+    def at(self, grid: Grid) -> slice | Indices:
+        """Where in a row of ``grid`` its edges lie."""
+        if self.is_far:
+            return grid.far(self.stride, len(self.start))
+        return grid.near(self.first, len(self.start))
 
-    def without_edges(self) -> Item:
-        """The same without its edges' weights."""
-        return replace(self, start=np.zeros(0), end=np.zeros(0))
-
-    def counted_from(self, first: int, length: int) -> Item:
-        """The same for the edges ``first`` to ``first + length`` alone, counted from the first of them."""
-        runs = np.clip(self.runs - first, 0, length)
-        priors = self.priors.copy()
-        priors[:, 0] -= first
-        runs = np.ascontiguousarray(runs[runs[:, 1] > runs[:, 0]])
-        return replace(self, priors=priors, runs=runs, window=self.window - first)
-
-    def thinned(self) -> tuple[Floats, Indices]:
-        """Time priors and runs counted in strides."""
-        runs = np.column_stack([-(-self.runs[:, 0] // self.stride), self.runs[:, 1] // self.stride])
-        scale = np.asarray([self.stride, self.stride, self.stride, 1.0, 1.0])
-        return self.priors / scale, np.ascontiguousarray(runs[runs[:, 1] > runs[:, 0]])
+    def between(self, low: int, high: int) -> Part:
+        """The same from its edge ``low`` to ``high`` alone, without its edges' weights."""
+        runs, priors = _counted_from(self.runs, self.priors, low, high)
+        none = np.zeros(0)
+        areas = self.areas - low
+        return replace(
+            self, start=none, end=none, runs=runs, priors=priors, areas=areas, first=self.first + low
+        )
 
 
-def single_item(lattice: Lattice, i: int, prefix: Floats, runs: Indices) -> Item:
+def _counted_from(runs: Indices, priors: Floats, low: int, high: int) -> tuple[Indices, Floats]:
+    runs = np.clip(runs - low, 0, high - low)
+    return np.ascontiguousarray(runs[runs[:, 1] > runs[:, 0]]), priors - np.asarray([low, 0, 0, 0, 0])
+
+
+def coarse_sums(lattice: Lattice, step: int) -> Floats:
+    """(n_notes, n // step + 1) prefix sums of the log odds at every step-th edge, no columns where no note needs it.
+
+    Args:
+        lattice: as built.
+        step: in frames.
+    """
+    n = lattice.n_frames // step if lattice.stride.any() else -1
+    out = np.zeros((len(lattice.columns), n + 1))
+    for row, column in zip(out, lattice.columns, strict=True):
+        if n > 0:
+            cells = lattice.odds[column, : n * step].reshape(n, step)
+            np.cumsum(cells.sum(axis=1, dtype=np.float64), out=row[1:])
+    return out
+
+
+def single_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Part]:
     """Note i by itself.
 
     Args:
         lattice: as built.
         i: its row.
-        prefix: (n + 1,) its prefix sums.
+        sums: ``coarse_sums`` of the lattice.
         runs: ``lattice.runs``.
     """
-    rows = lattice.priors[i : i + 1]
-    return _item(
-        lattice, prefix, lattice.durations[i], rows, runs, lattice.windows[i], int(lattice.stride[i])
-    )
+    return _parts(lattice, [i], sums, runs, lattice.durations[i], lattice.windows[i], int(lattice.stride[i]))
 
 
-def pair_item(lattice: Lattice, i: int, prefixes: Floats, runs: Indices) -> Item | None:
-    """Notes i and i + 1 on one span; None where they cannot share one.
+def pair_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Part]:
+    """Notes i and i + 1 on one span; none where they cannot share one.
 
     One event: the mean of both notes' log odds (a frame counts once), the geometric mean of both durations, the
     price of one place, the larger of the two, and both time priors.
 
     Args:
-        lattice, i, runs: as for ``single_item``.
-        prefixes: (2, n + 1) prefix sums of both.
+        lattice, i, sums, runs: as for ``single_parts``.
     """
-    if lattice.share[i] <= HARDLY:
-        return None
+    if i < 0 or lattice.share[i] <= HARDLY:
+        return []
     one, two = lattice.durations[i], lattice.durations[i + 1]
     allowed = (one > HARDLY) & (two > HARDLY)
     if not allowed.any():
-        return None
+        return []
     both = np.where(allowed, 0.5 * (one + two), NEVER)
     price = max(_log_sum(one), _log_sum(two))
     both[allowed] += price - _log_sum(both) + lattice.share[i]
@@ -110,7 +126,7 @@ def pair_item(lattice: Lattice, i: int, prefixes: Floats, runs: Indices) -> Item
     full = [0, lattice.n_frames, 0, lattice.n_frames]
     pinned = [k for k in (i, i + 1) if lattice.stride[k] == 0 and lattice.windows[k].tolist() != full]
     stride = 0 if pinned else int(lattice.stride[i : i + 2].max())
-    return _item(lattice, prefixes.mean(axis=0), both, lattice.priors[i : i + 2], runs, window, stride)
+    return _parts(lattice, [i, i + 1], sums, runs, both, window, stride)
 
 
 def _log_sum(log: Floats) -> float:
@@ -118,25 +134,58 @@ def _log_sum(log: Floats) -> float:
     return top + float(np.log(np.exp(log - top).sum()))
 
 
-def _item(
+def _parts(
     lattice: Lattice,
-    prefix: Floats,
-    durations: Floats,
-    priors: Floats,
+    notes: Sequence[int],
+    sums: Floats,
     runs: Indices,
+    durations: Floats,
     window: Indices,
     stride: int,
-) -> Item:
-    start, end = lattice.gain - prefix, lattice.gain + prefix
+) -> list[Part]:
+    priors = lattice.priors[notes]
+    priors = priors[priors[:, 2] > 0]
+    durations = np.ascontiguousarray(durations)
+    has_window = window[0] <= window[1] and window[2] <= window[3]
+    out = []
+    if has_window:
+        low, high = int(min(window[0], window[2])), int(max(window[1], window[3]))
+        prefix = np.zeros(high - low + 1)
+        for i in notes:
+            odds = lattice.odds[lattice.columns[i], low:high]
+            prefix[1:] += np.cumsum(odds, dtype=np.float64) / len(notes)
+        inner, moved = _counted_from(runs, priors, low, high)
+        areas = np.stack([window - low, _NO_BOX])
+        start, end, rest = _edges(prefix, lattice.gain[low : high + 1], moved)
+        out.append(Part(start, end, durations, durations, rest, inner, areas, low, 1, False))
+    if stride:
+        step = int(np.gcd.reduce(lattice.stride[lattice.stride > 0]))
+        prefix = sums[notes, :: stride // step].mean(axis=0)
+        inner = np.column_stack([-(-runs[:, 0] // stride), runs[:, 1] // stride])
+        inner = np.ascontiguousarray(inner[inner[:, 1] > inner[:, 0]])
+        last = len(prefix) - 1
+        hole = window // stride if has_window else _NO_BOX
+        areas = np.stack([np.asarray([0, last, 0, last]), hole]).astype(np.int64)
+        coarse = thin_durations(durations, stride)
+        whole = np.ascontiguousarray(durations[::stride])
+        if not (whole[1:] > HARDLY).any():
+            whole = coarse  # no duration is a whole stride: any coarse span stands for the item
+        moved = priors / np.asarray([stride, stride, stride, 1.0, 1.0])
+        start, end, rest = _edges(prefix, lattice.gain[::stride], moved)
+        out.append(Part(start, end, coarse, whole, rest, inner, areas, 0, stride, True))
+    return out
+
+
+def _edges(prefix: Floats, gain: Floats, priors: Floats) -> tuple[Floats, Floats, Floats]:
+    """What a start and an end weigh at each edge, and the time priors that are no sum of the two."""
+    start, end = gain - prefix, gain + prefix
     edges = np.arange(len(prefix))
     split = priors[:, 4] >= 1.0
-    for centre, half, sd, floor, _ in priors[split & (priors[:, 2] > 0)]:
+    for centre, half, sd, floor, _ in priors[split]:
         # with reach 1 only one side of the span can lie off: its end before the time or its start behind it
         end += np.maximum(-0.5 * (np.maximum(0.0, centre - half - edges) / sd) ** 2, -floor)
         start += np.maximum(-0.5 * (np.maximum(0.0, edges - centre - half) / sd) ** 2, -floor)
-    rest = np.ascontiguousarray(priors[~split & (priors[:, 2] > 0)])
-    coarse = thin_durations(durations, stride) if stride else np.zeros(0)
-    return Item(start, end, np.ascontiguousarray(durations), rest, runs, window, stride, coarse)
+    return start, end, np.ascontiguousarray(priors[~split])
 
 
 def _mirrored(box: Indices, last: int) -> Indices:
@@ -144,165 +193,112 @@ def _mirrored(box: Indices, last: int) -> Indices:
 
 
 def _sums(
-    row: Floats, durations: Floats, priors: Floats, runs: Indices, boxes: Indices, back: bool
+    row: Floats, durations: Floats, priors: Floats, runs: Indices, areas: Indices, back: bool
 ) -> Floats:
     """``span_sums`` over a box with a hole, from starts to ends or, mirrored, from ends to starts."""
     from align.kernels import decode as kernel
 
-    box, hole = boxes
-    if not back:
-        return np.asarray(kernel.span_sums(row, durations, priors, runs, box, hole))
-    last = len(row) - 1
-    flipped = priors.copy()
-    flipped[:, 0] = last - flipped[:, 0]
-    found = kernel.span_sums(
-        np.ascontiguousarray(row[::-1]),
-        durations,
-        flipped,
-        np.ascontiguousarray(last - runs[::-1, ::-1]),
-        _mirrored(box, last),
-        _mirrored(hole, last) if hole[0] <= hole[1] else hole,
-    )
-    return np.asarray(found[::-1])
+    if back:
+        last = len(row) - 1
+        flipped = priors.copy()
+        flipped[:, 0] = last - flipped[:, 0]
+        runs = np.ascontiguousarray(last - runs[::-1, ::-1])
+        areas = np.stack([_mirrored(area, last) if area[0] <= area[1] else _NO_BOX for area in areas])
+        return _sums(np.ascontiguousarray(row[::-1]), durations, flipped, runs, areas, False)[::-1]
+    if len(priors):
+        return inner_times.span_sums(row, durations, priors, runs, areas)
+    return kernel.span_sums(row, durations, runs, areas[0], areas[1])
 
 
-def _all_sums(item: Item, row: Floats, back: bool) -> Floats:
-    """Every edge within the window, every g-th edge outside it."""
-    out = np.full(len(row), NEVER)
-    if item.has_window:
-        out = _sums(row, item.durations, item.priors, item.runs, np.stack([item.window, _NO_BOX]), back)
-    if item.stride:
-        g = item.stride
-        thin = np.ascontiguousarray(row[::g])
-        boxes = _far_boxes(item, len(thin) - 1)
-        far = _sums(thin, item.coarse, *item.thinned(), boxes, back)
-        out[::g] = np.logaddexp(out[::g], far)
-    return out
-
-
-def _far_boxes(item: Item, last: int) -> Indices:
-    """(2, 4) all of the coarse grid, and the part of it that the window holds edge by edge."""
-    hole = _NO_BOX
-    if item.has_window:
-        hole = item.window // item.stride
-    return np.stack([np.asarray([0, last, 0, last]), hole]).astype(np.int64)
-
-
-def forward(item: Item, row: Floats) -> Floats:
-    """(n + 1,) log sum over the item's spans that end at each edge, given the log sums of what lies before.
+def forward(part: Part, row: Floats) -> Floats:
+    """(edges,) log sum over the part's spans that end at each edge, given the log sums of what lies before.
 
     Args:
-        item: a note, or two on one span.
-        row: (n + 1,) log sum over all that may lie in the first t frames.
+        part: of a note, or of two on one span.
+        row: (edges,) log sum over all that may lie before each edge.
     """
-    return np.maximum(NEVER, _all_sums(item, row + item.start, back=False) + item.end)
+    found = _sums(row + part.start, part.durations, part.priors, part.runs, part.areas, False)
+    return np.maximum(NEVER, found + part.end)
 
 
-def backward(item: Item, row: Floats) -> Floats:
-    """(n + 1,) log sum over the item's spans that start at each edge, given the log sums of what lies behind."""
-    return np.maximum(NEVER, _all_sums(item, row + item.end, back=True) + item.start)
+def backward(part: Part, row: Floats) -> Floats:
+    """(edges,) log sum over the part's spans that start at each edge, given the log sums of what lies behind."""
+    found = _sums(row + part.end, part.durations, part.priors, part.runs, part.areas, True)
+    return np.maximum(NEVER, found + part.start)
 
 
-def forward_best(item: Item, row: Floats) -> Floats:
-    """(n + 1,) as ``forward``, the best span in place of the sum over all."""
+def forward_best(part: Part, row: Floats) -> Floats:
+    """(edges,) as ``forward``, the best span in place of the sum over all."""
     from align.kernels import decode as kernel
 
-    starts = row + item.start
-    out = np.full(len(row), NEVER)
-    if item.has_window:
-        out = kernel.span_maxima(starts, item.durations, item.priors, item.runs, item.window)
-    if item.stride:
-        g = item.stride
-        thin = np.ascontiguousarray(starts[::g])
-        box = np.asarray([0, len(thin) - 1, 0, len(thin) - 1], np.int64)
-        far = kernel.span_maxima(thin, _thin_durations(item), *item.thinned(), box)
-        out[::g] = np.maximum(out[::g], far)
-    return np.maximum(NEVER, out + item.end)
+    starts = row + part.start
+    if len(part.priors):
+        areas = np.stack([part.areas[0], _NO_BOX])
+        found = inner_times.span_maxima(starts, part.whole, part.priors, part.runs, areas)
+    else:
+        found = kernel.span_maxima(starts, part.whole, part.runs, part.areas[0])
+    return np.maximum(NEVER, found + part.end)
 
 
-def _thin_durations(item: Item) -> Floats:
-    """(longest // g + 1,) the log weights of those durations that are whole strides."""
-    thin = item.durations[:: item.stride]
-    if (thin[1:] > HARDLY).any():
-        return np.ascontiguousarray(thin)
-    return item.coarse  # no duration is: any coarse span stands for the item
+def best_start(part: Part, row: Floats, end: int) -> tuple[float, int]:
+    """The best start of a span that ends at ``end``, and its value, which ``forward_best`` gave; else (NEVER, -1).
 
-
-def best_start(item: Item, row: Floats, end: int) -> tuple[float, int]:
-    """The best start of a span that ends at ``end``, and its value, which ``forward_best`` gave."""
-    starts = row + item.start
-    run = int(np.searchsorted(item.runs[:, 1], end))
-    first = int(item.runs[run, 0])
-    best = NEVER, -1
-    low, high = max(first, int(item.window[0])), min(end - 1, int(item.window[1]))
-    low = max(low, end - len(item.durations) + 1)
-    if low <= high and item.window[2] <= end <= item.window[3]:
-        a = np.arange(high, low - 1, -1)  # of equals the shortest
-        best = _best_of(a, starts[a] + item.durations[end - a] + _prior_sum(item.priors, a, end))
-    if item.stride and end % item.stride == 0:
-        durations = _thin_durations(item)
-        low = max(-(-first // item.stride), end // item.stride - len(durations) + 1)
-        a = np.arange(end // item.stride - 1, low - 1, -1) * item.stride
-        if len(a):
-            lengths = durations[(end - a) // item.stride]
-            far = _best_of(a, starts[a] + lengths + _prior_sum(item.priors, a, end))
-            best = max(best, far)
-    return best[0] + float(item.end[end]), best[1]
-
-
-def _best_of(starts: Indices, values: Floats) -> tuple[float, int]:
+    Args:
+        part, row: as for ``forward_best``.
+        end: an edge of the whole row.
+    """
+    b, off = divmod(end - part.first, part.stride)
+    box = part.areas[0]
+    run = int(np.searchsorted(part.runs[:, 1], b))
+    if off or not box[2] <= b <= box[3] or run == len(part.runs):
+        return NEVER, -1
+    low = max(int(part.runs[run, 0]), int(box[0]), b - len(part.whole) + 1)
+    a = np.arange(min(b - 1, int(box[1])), low - 1, -1)  # of equals the shortest
+    if not len(a):
+        return NEVER, -1
+    values = row[a] + part.start[a] + part.whole[b - a] + inner_times.time_weight(part.priors, a, b)
     at = int(np.argmax(values))
-    return float(values[at]), int(starts[at])
+    return float(values[at] + part.end[b]), part.first + int(a[at]) * part.stride
 
 
-def _prior_sum(priors: Floats, a: Indices, b: int) -> Floats:
-    out = np.zeros(len(a))
-    for centre, half, sd, floor, reach in priors:
-        off = np.maximum(0.0, np.abs(0.5 * (a + b) - centre) - half - 0.5 * reach * (b - a)) / sd
-        out += np.maximum(-0.5 * off * off, -floor)
-    return out
-
-
-def mass(item: Item, starts: Floats, ends: Floats, span: tuple[float, float], *, far: bool) -> float:
-    """Posterior mass of the item's spans whose intersection over union with ``span`` is at least 0.5.
+def mass(part: Part, starts: Floats, ends: Floats, span: tuple[float, float]) -> float:
+    """Posterior mass of the part's spans whose intersection over union with ``span`` is at least 0.5.
 
     Args:
-        item: a note, or two on one span.
-        starts, ends: log weights that give the posterior: starts[a] + durations[b - a] + M(a, b) + ends[b]; of every
-            edge within the window, or of every stride-th.
-        span: edges, start < end, not necessarily whole.
-        far: whether they are those of every stride-th edge.
+        part: of a note, or of two on one span.
+        starts, ends: (edges,) log weights that give the posterior: starts[a] + durations[b - a] + M(a, b) + ends[b].
+        span: edges of the whole row, start < end, not necessarily whole.
     """
     from align.kernels import decode as kernel
 
-    where = np.asarray(span, np.float64)
-    if not far:
-        areas = np.stack([item.window, _NO_BOX])
-        return float(kernel.mass_near(starts, ends, item.durations, item.priors, item.runs, areas, where))
-    areas = _far_boxes(item, len(starts) - 1)
-    return float(kernel.mass_near(starts, ends, item.coarse, *item.thinned(), areas, where / item.stride))
+    where = (span[0] - part.first) / part.stride, (span[1] - part.first) / part.stride
+    if len(part.priors):
+        edges = starts, ends
+        return inner_times.mass_near(edges, part.durations, part.priors, part.runs, part.areas, where)
+    return kernel.mass_near(starts, ends, part.durations, part.runs, part.areas, where)
 
 
-def best_end(item: Item, starts: Floats, ends: Floats, a: int, *, far: bool) -> tuple[float, int]:
-    """Log probability and end of the most probable span that starts at edge a; (NEVER, a) without one.
+def best_end(part: Part, starts: Floats, ends: Floats, start: int) -> tuple[float, int]:
+    """Log probability and end of the most probable span that starts at an edge; (NEVER, start) without one.
 
     Args:
-        item, starts, ends, far: as for ``mass``.
-        a: an edge of the grid; with ``far`` a whole number of strides.
+        part, starts, ends: as for ``mass``.
+        start: an edge of the whole row.
     """
-    g = item.stride if far else 1
-    weights = item.coarse if far else item.durations
-    run = int(np.searchsorted(item.runs[:, 1], a, side="right"))
-    if run == len(item.runs) or a < item.runs[run, 0]:
-        return NEVER, a
-    first, last = a // g + 1, min(int(item.runs[run, 1]) // g, a // g + len(weights) - 1, len(ends) - 1)
-    if not far:
-        first, last = max(first, int(item.window[2])), min(last, int(item.window[3]))
-        if not item.window[0] <= a <= item.window[1]:
-            return NEVER, a
-    b = np.arange(first, last + 1)
-    if not len(b):
-        return NEVER, a
-    value = starts[a // g] + weights[b - a // g] + ends[b]
-    best = int(np.argmax(value))
-    return float(value[best]), int(b[best]) * g
+    a, off = divmod(start - part.first, part.stride)
+    box = part.areas[0]
+    if off or not 0 <= a < len(starts) or not box[0] <= a <= box[1]:
+        return NEVER, start
+    run = int(part.runs[:, 1].searchsorted(a, side="right"))
+    if run == len(part.runs) or a < part.runs[run, 0]:
+        return NEVER, start
+    low = max(a + 1, int(box[2]))
+    high = min(int(part.runs[run, 1]), int(box[3]), a + len(part.durations) - 1, len(ends) - 1)
+    if low > high:
+        return NEVER, start
+    value = part.durations[low - a : high + 1 - a] + ends[low : high + 1]
+    if len(part.priors):
+        b = np.arange(low, high + 1)
+        value = value + inner_times.time_weight(part.priors, np.full(len(b), a), b)
+    best = int(value.argmax())
+    return float(starts[a] + value[best]), part.first + (low + best) * part.stride

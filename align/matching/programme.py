@@ -12,26 +12,28 @@ without data: a gap scores nothing. Notes keep their order and never overlap.
 ``before[i, t]`` sums over all placements of notes 0..i-1 in the first t frames, ``after[i, t]`` over those of notes
 i.. in frames t on; Z = before[n_notes, n] is the normaliser. Only every k-th row of ``before`` is kept (k about the
 root of their number); the rows between are computed again on the way back, so that memory is O(n sqrt(n_notes)).
+A row holds all edges only where notes are looked at edge by edge (see ``grids.py``).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Floats
+from align.matching.grids import Grid, grids_of
 from align.matching.items import (
-    Item,
+    Part,
     backward,
     best_start,
+    coarse_sums,
     forward,
     forward_best,
-    pair_item,
-    single_item,
+    pair_parts,
+    single_parts,
 )
 from align.matching.lattice import Lattice
 from align.matching.tables import Table, table_of
@@ -43,69 +45,120 @@ _KEPT = 4_000_000  # edges times notes up to which every row is kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """A row of the programme and the edges it holds."""
+
+    grid: Grid
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Step:
-    """Note i on the way forward: rows i and i - 1, its own item and the pair with note i - 1, their ends."""
+    """Note i on the way forward: rows i and i - 1, its own parts and those of the pair with note i - 1.
 
-    row: Floats
-    previous: Floats
-    single: Item
-    pair: Item | None
+    ``skipped`` is row i on the edges of row i + 1; ``own_ends`` and ``pair_ends`` lie on them too.
+    """
+
+    row: _Row
+    previous: _Row
+    skipped: _Row
+    single: list[Part]
+    pair: list[Part]
     own_ends: Floats
-    pair_ends: Floats | None
-
-    @property
-    def ends(self) -> Floats:
-        return self.own_ends if self.pair_ends is None else np.logaddexp(self.own_ends, self.pair_ends)
+    pair_ends: Floats
 
 
-_Ends = Callable[[Item, Floats], Floats]
-_Advance = Callable[[_Step, float], Floats]
+_Combine = Callable[[Floats, Floats], Floats]
 
 
-def _summed(step: _Step, skip: float) -> Floats:
+@dataclass(frozen=True, slots=True)
+class _Algebra:
+    """How spans and rows are put together: by their sum or by their best."""
+
+    spans: Callable[[Part, Floats], Floats]
+    combine: _Combine
+    advance: Callable[[Floats, Floats, float], Floats]
+
+
+def _advance(row: Floats, ends: Floats, skip: float) -> Floats:
     from align.kernels import decode as kernel
 
-    return np.asarray(kernel.advance(step.row, step.ends, skip))
+    return kernel.advance(row, ends, skip)
 
 
-def _best(step: _Step, skip: float) -> Floats:
-    from align.kernels import decode as kernel
+def _advance_best(row: Floats, ends: Floats, skip: float) -> Floats:
+    return np.maximum(np.maximum.accumulate(ends), row + skip)
 
-    ends = step.own_ends if step.pair_ends is None else np.maximum(step.own_ends, step.pair_ends)
-    return np.asarray(kernel.advance_best(step.row, ends, skip))
+
+_SUM = _Algebra(forward, np.logaddexp, _advance)
+_BEST = _Algebra(forward_best, np.maximum, _advance_best)
+
+
+def _spread(
+    parts: Sequence[Part], row: _Row, grid: Grid, spans: Callable[[Part, Floats], Floats], combine: _Combine
+) -> Floats:
+    """What the parts' spans give, from the edges of ``row`` to those of ``grid``."""
+    out = np.full(grid.size, NEVER)
+    for part in parts:
+        at = part.at(grid)
+        out[at] = combine(out[at], spans(part, row.values[part.at(row.grid)]))
+    return out
 
 
 def _steps(
-    lattice: Lattice, first: int, last: int, rows: tuple[Floats, Floats], ends: _Ends, advance: _Advance
-) -> Iterator[tuple[_Step, tuple[Floats, Floats]]]:
+    lattice: Lattice, first: int, last: int, rows: tuple[_Row, _Row], plan: _Plan
+) -> Iterator[tuple[_Step, tuple[_Row, _Row]]]:
     """Notes first..last-1 one after the other, each with rows (i, i + 1) behind it; ``rows`` are (first - 1, first)."""
-    begin = max(0, first - 1)
-    prefixes = lattice.prefixes(slice(begin, last))
-    runs = lattice.runs
+    algebra = plan.algebra
     for i in range(first, last):
-        own = prefixes[i - begin]
-        single = single_item(lattice, i, own, runs)
-        pair = pair_item(lattice, i - 1, prefixes[i - 1 - begin : i + 1 - begin], runs) if i else None
-        pair_ends = None if pair is None else ends(pair, rows[0])
-        step = _Step(rows[1], rows[0], single, pair, ends(single, rows[1]), pair_ends)
-        rows = rows[1], advance(step, float(lattice.skip[i]))
+        single = single_parts(lattice, i, plan.sums, plan.runs)
+        pair = pair_parts(lattice, i - 1, plan.sums, plan.runs)
+        grid = plan.grids[i + 1]
+        skipped = _Row(grid, rows[1].grid.moved(rows[1].values, grid))
+        own = _spread(single, rows[1], grid, algebra.spans, algebra.combine)
+        shared = _spread(pair, rows[0], grid, algebra.spans, algebra.combine) if pair else own
+        ends = algebra.combine(own, shared) if pair else own
+        step = _Step(rows[1], rows[0], skipped, single, pair, own, shared)
+        rows = rows[1], _Row(grid, algebra.advance(skipped.values, ends, float(lattice.skip[i])))
         yield step, rows
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """What all steps of a lattice share."""
+
+    grids: Sequence[Grid]
+    sums: Floats
+    runs: npt.NDArray[np.int64]
+    algebra: _Algebra
+
+    @property
+    def first_rows(self) -> tuple[_Row, _Row]:
+        """Nothing lies before the first note."""
+        row = _Row(self.grids[0], np.zeros(self.grids[0].size))
+        return row, row
+
+
+def _plan(lattice: Lattice, algebra: _Algebra) -> _Plan:
+    grids = grids_of(lattice)
+    return _Plan(grids, coarse_sums(lattice, grids[0].step), lattice.runs, algebra)
+
+
 def _backwards(
-    lattice: Lattice, ends: _Ends, advance: _Advance, spacing: int | None
-) -> tuple[Floats, Iterator[tuple[int, _Step]]]:
+    lattice: Lattice, plan: _Plan, spacing: int | None
+) -> tuple[_Row, Iterator[tuple[int, _Step]]]:
     """The last row, and the steps from the last note to the first."""
-    n_notes, n_edges = len(lattice.skip), lattice.n_frames + 1
-    usual = n_notes if n_notes * n_edges <= _KEPT else int(np.ceil(np.sqrt(n_notes)))
+    n_notes = len(lattice.skip)
+    held_edges = sum(grid.size for grid in plan.grids)
+    usual = n_notes if held_edges <= _KEPT else int(np.ceil(np.sqrt(n_notes)))
     block = max(1, spacing or usual)
-    rows = np.zeros(n_edges), np.zeros(n_edges)
+    rows = plan.first_rows
     marks = {0: rows}
     held: list[_Step] = []
     for first in range(0, n_notes, block):
         marks[first] = rows
         held = []
-        for step, found in _steps(lattice, first, min(n_notes, first + block), rows, ends, advance):
+        for step, found in _steps(lattice, first, min(n_notes, first + block), rows, plan):
             rows = found
             if first + block >= n_notes:
                 held.append(step)
@@ -115,7 +168,7 @@ def _backwards(
         for first in sorted(marks, reverse=True):
             last = min(n_notes, first + block)
             if last < n_notes:
-                kept = [step for step, _ in _steps(lattice, first, last, marks[first], ends, advance)]
+                kept = [step for step, _ in _steps(lattice, first, last, marks[first], plan)]
             while kept:
                 yield first + len(kept) - 1, kept.pop()
 
@@ -128,13 +181,11 @@ def log_normaliser(lattice: Lattice) -> float:
     Args:
         lattice: as built.
     """
-    rows = np.zeros(lattice.n_frames + 1), np.zeros(lattice.n_frames + 1)
-    n_notes = len(lattice.skip)
-    block = max(1, int(np.sqrt(n_notes)))
-    for first in range(0, n_notes, block):
-        steps = _steps(lattice, first, min(n_notes, first + block), rows, forward, _summed)
-        rows = deque(steps, maxlen=1)[0][1]
-    return float(rows[1][-1])
+    plan = _plan(lattice, _SUM)
+    last = plan.first_rows[1]
+    for _, rows in _steps(lattice, 0, len(lattice.skip), plan.first_rows, plan):
+        last = rows[1]
+    return float(last.values[-1])
 
 
 def posteriors(lattice: Lattice, spacing: int | None = None) -> list[list[Table]]:
@@ -147,28 +198,35 @@ def posteriors(lattice: Lattice, spacing: int | None = None) -> list[list[Table]
         spacing: every how many rows one is kept; the answers do not depend on it. Default: by size.
     """
     out: list[list[Table]] = [[] for _ in lattice.skip]
-    last_row, steps = _backwards(lattice, forward, _summed, spacing)
-    z = float(last_row[-1])
-    after = np.zeros(lattice.n_frames + 1)  # of the notes behind note i
+    plan = _plan(lattice, _SUM)
+    last_row, steps = _backwards(lattice, plan, spacing)
+    z = float(last_row.values[-1])
+    after = _Row(plan.grids[-1], np.zeros(plan.grids[-1].size))  # of the notes behind note i
     from_pair: Floats | None = None  # starts of the pair (i, i + 1)
     for i, step in steps:
-        starts = backward(step.single, after)
-        out[i].insert(0, table_of(step.single, step.row - z, after, starts, step.own_ends - z))
+        grid = step.row.grid
+        starts = _spread(step.single, after, grid, backward, np.logaddexp)
+        behind = after.grid, after.values
+        out[i].insert(
+            0,
+            table_of(step.single, (grid, step.row.values - z, starts), (*behind, step.own_ends - z)),
+        )
         begun = starts if from_pair is None else np.logaddexp(starts, from_pair)
         from_pair = None
-        if step.pair is not None and step.pair_ends is not None:
-            from_pair = backward(step.pair, after)
-            shared = table_of(step.pair, step.previous - z, after, from_pair, step.pair_ends - z)
+        if step.pair:
+            front = step.previous.grid
+            from_pair = _spread(step.pair, after, front, backward, np.logaddexp)
+            before = front, step.previous.values - z, from_pair
+            shared = table_of(step.pair, before, (*behind, step.pair_ends - z))
             out[i].append(shared)
             out[i - 1].append(shared)
-        after = _advanced_back(after, begun, float(lattice.skip[i]))
+        moved = after.grid.moved(after.values, grid, back=True)
+        after = _Row(grid, _advanced_back(moved, begun, float(lattice.skip[i])))
     return out
 
 
 def _advanced_back(after: Floats, starts: Floats, skip: float) -> Floats:
-    from align.kernels import decode as kernel
-
-    flipped = kernel.advance(np.ascontiguousarray(after[::-1]), np.ascontiguousarray(starts[::-1]), skip)
+    flipped = _advance(np.ascontiguousarray(after[::-1]), np.ascontiguousarray(starts[::-1]), skip)
     return np.ascontiguousarray(flipped[::-1])
 
 
@@ -179,20 +237,23 @@ def best_spans(lattice: Lattice, spacing: int | None = None) -> npt.NDArray[np.i
         lattice, spacing: as for ``posteriors``.
     """
     out = np.full((len(lattice.skip), 2), -1, np.int64)
-    _, steps = _backwards(lattice, forward_best, _best, spacing)
+    _, steps = _backwards(lattice, _plan(lattice, _BEST), spacing)
     t, taken = lattice.n_frames, -1
     for i, step in steps:
         if taken == i:  # on the span of the note behind it
             continue
-        ends = step.own_ends if step.pair_ends is None else np.maximum(step.own_ends, step.pair_ends)
-        end = int(np.argmax(ends[: t + 1]))
-        if ends[end] <= 0.1 * NEVER or ends[end] <= step.row[t] + lattice.skip[i]:
+        grid = step.skipped.grid
+        here = grid.position(t)
+        ends = np.maximum(step.own_ends[: here + 1], step.pair_ends[: here + 1])
+        at = int(np.argmax(ends))
+        if ends[at] <= 0.1 * NEVER or ends[at] <= step.skipped.values[here] + lattice.skip[i]:
             continue
-        a = -1
-        if step.own_ends[end] >= ends[end]:
-            _, a = best_start(step.single, step.row, end)
-        elif step.pair is not None:
-            _, a = best_start(step.pair, step.previous, end)
+        end = grid.edge(at)
+        is_own = step.own_ends[at] >= ends[at]
+        row = step.row if is_own else step.previous
+        parts = step.single if is_own else step.pair
+        _, a = max(best_start(part, row.values[part.at(row.grid)], end) for part in parts)
+        if not is_own:
             out[i - 1], taken = (a, end), i - 1
         out[i], t = (a, end), a
     return out

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Floats
-from align.matching.items import Item, best_end, mass
+from align.matching.grids import Grid
+from align.matching.items import Part, best_end, mass
 
 __all__ = ["Table", "likeliest_from", "mass_near", "placed", "summed_edges", "table_of"]
 
@@ -20,19 +21,13 @@ _LOG_LEAST = -23.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """One item's posterior, p(a, b) = exp(starts[a] + durations[b - a] + M(a, b) + ends[b]).
+    """One item's posterior, in each of its parts p(a, b) = exp(starts[a] + durations[b - a] + M(a, b) + ends[b]).
 
-    ``starts`` and ``ends`` of the edges from ``first`` on cover what is looked at edge by edge, ``far_starts`` and
-    ``far_ends`` every stride-th edge from 0 on (stride 0: none). ``onset_at``, ``onset``: the edges at which the span
-    may start, ascending, and how probably; ``offset_at``, ``offset``: likewise its end.
+    ``parts``: each with its ``starts`` and ``ends``. ``onset_at``, ``onset``: the edges at which the span may start,
+    ascending, and how probably; ``offset_at``, ``offset``: likewise its end.
     """
 
-    item: Item
-    first: int
-    starts: Floats
-    ends: Floats
-    far_starts: Floats
-    far_ends: Floats
+    parts: tuple[tuple[Part, Floats, Floats], ...]
     onset_at: Indices
     onset: Floats
     offset_at: Indices
@@ -44,43 +39,38 @@ class Table:
         return float(min(1.0, self.onset.sum()))
 
 
-def table_of(item: Item, before: Floats, after: Floats, starts: Floats, ends: Floats) -> Table:
+def table_of(
+    parts: Sequence[Part], before: tuple[Grid, Floats, Floats], after: tuple[Grid, Floats, Floats]
+) -> Table:
     """The table of one item.
 
     Args:
-        item: a note, or two on one span.
-        before: (n + 1,) log sums of what lies before it, less the log normaliser.
-        after: (n + 1,) log sums of what lies behind it.
-        starts: (n + 1,) from ``backward``: the item's spans by their start, with what lies behind them.
-        ends: (n + 1,) from ``forward`` on ``before``: by their end, with what lies before them.
+        parts: of a note, or of two on one span.
+        before: the grid of the row in front of it, the log sums of what lies there, less the log normaliser, and
+            the item's spans by their start, with what lies behind them.
+        after: the grid of the row behind it, the log sums of what lies there, and the item's spans by their end,
+            with what lies before them, less the log normaliser.
     """
-    onset_at, onset = _kept(before + starts)
-    offset_at, offset = _kept(ends + after)
-    near = slice(0, 0)
-    if item.has_window and len(onset_at) and len(offset_at):
-        window = item.window
-        low = max(int(onset_at[0]), int(min(window[0], window[2])))
-        high = min(int(offset_at[-1]), int(max(window[1], window[3])))
-        near = slice(low, max(low, high + 1))
-    step = item.stride or len(before) + 1
-    has_far = 1 if item.stride else 0
-    return Table(
-        item.without_edges(),
-        near.start,
-        before[near] + item.start[near],
-        after[near] + item.end[near],
-        (before[::step] + item.start[::step])[: has_far * len(before)],
-        (after[::step] + item.end[::step])[: has_far * len(before)],
-        onset_at,
-        onset,
-        offset_at,
-        offset,
-    )
+    onset_at, onset = _kept(before[0], before[1] + before[2])
+    offset_at, offset = _kept(after[0], after[1] + after[2])
+    held = []
+    for part in parts:
+        starts = before[1][part.at(before[0])] + part.start
+        ends = after[1][part.at(after[0])] + part.end
+        if part.is_far:
+            held.append((part.between(0, len(starts) - 1), starts, ends))
+        elif len(onset_at) and len(offset_at):
+            low = max(0, int(onset_at[0]) - part.first)
+            high = min(len(starts) - 1, int(offset_at[-1]) - part.first)
+            if low < high:
+                near = slice(low, high + 1)
+                held.append((part.between(low, high), starts[near].copy(), ends[near].copy()))
+    return Table(tuple(held), onset_at, onset, offset_at, offset)
 
 
-def _kept(log: Floats) -> tuple[Indices, Floats]:
+def _kept(grid: Grid, log: Floats) -> tuple[Indices, Floats]:
     at = np.flatnonzero(log > _LOG_LEAST)
-    return at, np.exp(np.minimum(0.0, log[at]))
+    return grid.edges()[at], np.exp(np.minimum(0.0, log[at]))
 
 
 def placed(tables: Sequence[Table]) -> float:
@@ -106,22 +96,11 @@ def mass_near(tables: Sequence[Table], span: tuple[float, float]) -> float:
     for table in tables:
         if table.probability <= 1e-9:
             continue
-        if len(table.starts):
-            moved = table.item.counted_from(table.first, len(table.starts) - 1)
-            near = span[0] - table.first, span[1] - table.first
-            total += mass(moved, table.starts, table.ends, near, far=False)
-        if len(table.far_starts):
-            total += mass(table.item, table.far_starts, table.far_ends, span, far=True)
+        total += sum(mass(part, starts, ends, span) for part, starts, ends in table.parts)
     return float(min(1.0, total))
 
 
 def likeliest_from(table: Table, a: int) -> tuple[float, int]:
     """Log probability and end of the most probable span that starts at edge a; (NEVER, a) without one."""
-    best = -1e30, a
-    if 0 <= a - table.first < len(table.starts):
-        moved = table.item.counted_from(table.first, len(table.starts) - 1)
-        value, b = best_end(moved, table.starts, table.ends, a - table.first, far=False)
-        best = value, b + table.first
-    if len(table.far_starts) and a % table.item.stride == 0:
-        best = max(best, best_end(table.item, table.far_starts, table.far_ends, a, far=True))
-    return best
+    found = [best_end(part, starts, ends, a) for part, starts, ends in table.parts]
+    return max(found, default=(-1e30, a))

@@ -1,7 +1,8 @@
 """The totals of a warping problem and its cheapest path, in memory that grows with the lengths, not their product.
 
-The table is swept once, keeping the totals along at most 32 rows and columns of cells. Then, from the last block
-of that grid backwards, only the blocks that the path crosses are computed again, each like a problem of its own.
+The table is swept once, keeping the totals along some rows and columns. Then, from its last cell backwards, only the
+blocks between them that the path crosses are computed again: small ones in the kernel; those of a table too large
+for that, 32 by 32 of them, each like a problem of its own.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Floats
-from align.kernels.dtw_linear import MARGIN, STRIP, sweep, trace_back
+from align.kernels.dtw_linear import ROWS, STRIP, sweep
 
 __all__ = ["Problem", "cheapest_path", "cheapest_total"]
 
 Ints = npt.NDArray[np.int64]
-_SPLITS = 16  # the grid's rows and columns of blocks
-_MOST_CELLS = 1 << 19  # of a block that is kept whole: 4 MiB
+_SPLITS = 32  # rows and columns of blocks of a large table
+_MOST_CELLS = 1 << 27  # of a table that the kernel traces: the rows it needs for that are 8 MiB
+_WIDTH = 256  # columns of a block in the kernel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,16 +51,21 @@ class Problem:
             weights,
         )
 
-    def sweep(self, row: Floats, col: Floats, every: int, columns: Floats, history: Floats) -> None:
+    def sweep(self, row: Floats, col: Floats, every: int, kept: tuple[Floats, Floats]) -> None:
         """Carry the totals ``row`` above to below this problem (kernels.dtw_linear.sweep)."""
-        sweep(self.a, self.b, (row, col), self.limits, self.weights, every, columns, history)
+        sweep(self.a, self.b, (row, col), self.limits, self.weights, every, kept, np.empty((0, 2), np.int64))
+
+    def grid(self, height: int, width: int) -> tuple[Floats, Floats]:
+        """Room for rows of totals every ``height`` rows, and columns every ``width``; none for 0."""
+        n, m, kind = len(self.a), len(self.b), self.a.dtype
+        rows = np.full((math.ceil(n / height) if height else 0, m + 1), np.inf, kind)
+        return rows, np.full((math.ceil(m / width) if width else 0, n), np.inf, kind)
 
 
 def cheapest_total(problem: Problem) -> float:
     """The smallest total of a warping path; infinite when the limits leave none. O(n + m) memory."""
     row, col = _edges(problem)
-    kind = problem.a.dtype
-    problem.sweep(row, col, 1, np.empty((0, len(col)), kind), np.empty((0, STRIP), kind))
+    problem.sweep(row, col, 1, problem.grid(0, 0))
     return float(row[-1])
 
 
@@ -86,27 +93,22 @@ def _trace(
 ) -> tuple[int, int, float]:
     """Append the path from the last cell back to where it leaves; that place and the last cell's total."""
     n, m = len(problem.a), len(problem.b)
-    strips = math.ceil(n / STRIP)
-    kind = problem.a.dtype
-    if (strips == 1 and m <= 2 * STRIP) or strips * STRIP * (m + MARGIN) <= _MOST_CELLS:
-        history = np.empty((strips * (m + MARGIN), STRIP), kind)
-        below = row.copy()
-        problem.sweep(below, col, 1, np.empty((0, n), kind), history)
+    below = row.copy()
+    if n * m <= _MOST_CELLS:
+        a, b, limits, weights = problem.a, problem.b, problem.limits, problem.weights
         path = np.empty((n + m, 2), np.int64)
-        length, i, j = trace_back(history, row, col, problem.limits, path)
+        length, i, j = sweep(a, b, (below, col), limits, weights, _WIDTH, problem.grid(ROWS, _WIDTH), path)
         pieces.append(path[:length] + np.asarray(origin))
         return i, j, float(below[m])
-    height, width = (max(STRIP, math.ceil(math.ceil(k / _SPLITS) / STRIP) * STRIP) for k in (n, m))
-    tops = []
-    lefts = np.full((math.ceil(m / width), n), np.inf, kind)
-    below = row.copy()
-    for top in range(0, n, height):
-        tops.append(below.copy())
+    height, width = (math.ceil(k / _SPLITS / STRIP) * STRIP for k in (n, m))
+    tops, lefts = problem.grid(height, width)
+    for k, top in enumerate(range(0, n, height)):
+        tops[k] = below
         rows = slice(top, min(top + height, n))
-        kept = np.full((len(lefts), rows.stop - top), np.inf, kind)
-        whole = problem.part(rows, slice(0, m))
-        whole.sweep(below, col[rows], width, kept, np.empty((0, STRIP), kind))
-        lefts[:, rows] = kept
+        part = problem.part(rows, slice(0, m))
+        kept = part.grid(0, width)
+        part.sweep(below, col[rows], width, kept)
+        lefts[:, rows] = kept[1]
     i, j = n - 1, m - 1
     while i >= 0 and j >= 0:
         top, left = i // height * height, j // width * width

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from align.kernels.decode import NEVER, advance, advance_best, mass_near, span_maxima, span_sums
+from align.kernels.decode import NEVER, advance, mass_near, span_maxima, span_sums
 from tests import naive
 
 NO_HOLE = np.array([0, -1, 0, -1])
@@ -17,6 +17,11 @@ def runs_of(observed):
     """(n_runs, 2) first and last edge of each unbroken stretch of data."""
     step = np.diff(np.concatenate([[0], np.asarray(observed, int), [0]]))
     return np.column_stack([np.flatnonzero(step == 1), np.flatnonzero(step == -1)]).astype(np.int64)
+
+
+def scores_of(starts, durations, runs, box, hole):
+    """Every span and its score, written out."""
+    return naive.span_scores(starts, durations, np.zeros((0, 5)), runs, box, hole)
 
 
 def areas(n):
@@ -37,18 +42,15 @@ def problems(draw):
     starts[rng.random(n + 1) < draw(st.sampled_from([0.0, 0.3]))] = NEVER
     durations = rng.normal(-3, 2, draw(st.integers(2, n + 3)))
     durations[rng.random(len(durations)) < draw(st.sampled_from([0.0, 0.4]))] = NEVER
-    sd = st.sampled_from([0.0, 0.3, 4.0])
-    prior = st.tuples(st.floats(-2.0, 14.0), st.sampled_from([0.0, 2.0]), sd, st.just(8.0), st.just(0.5))
-    priors = np.array(draw(st.lists(prior, max_size=2)), float).reshape(-1, 5)
     runs = runs_of(rng.random(n) < draw(st.sampled_from([0.6, 1.0])))
     box, hole = (np.array(draw(areas(n)), np.int64) for _ in range(2))
-    return starts, durations, priors, runs, box, hole
+    return starts, durations, runs, box, hole
 
 
 @given(problems())
 def test_sums_are_those_over_all_spans(problem):
     starts, *_ = problem
-    scores = naive.span_scores(*problem)
+    scores = scores_of(*problem)
     found = span_sums(*problem)
     for b in range(len(starts)):
         expected = [value for (_, end), value in scores.items() if end == b]
@@ -60,9 +62,9 @@ def test_sums_are_those_over_all_spans(problem):
 
 @given(problems())
 def test_maxima_are_those_over_all_spans(problem):
-    starts, durations, priors, runs, box, _ = problem
-    scores = naive.span_scores(starts, durations, priors, runs, box, NO_HOLE)
-    found = span_maxima(starts, durations, priors, runs, box)
+    starts, durations, runs, box, _ = problem
+    scores = scores_of(starts, durations, runs, box, NO_HOLE)
+    found = span_maxima(starts, durations, runs, box)
     for b in range(len(starts)):
         expected = max((value for (_, end), value in scores.items() if end == b), default=NEVER)
         assert found[b] == pytest.approx(expected, abs=1e-9, rel=1e-12) or max(found[b], expected) < -1e29
@@ -77,10 +79,10 @@ def test_sums_over_many_blocks_lose_nothing_whatever_the_scores(slope):
     durations = np.where(np.arange(180) >= 90, -np.log(np.maximum(1, np.arange(180))), NEVER)
     runs, box = np.array([[0, 140], [141, n]]), np.array([0, n, 0, n])
     hole = np.array([20, 40, 120, 130])
-    problem = starts, durations, np.zeros((0, 5)), runs, box, hole
-    scores = naive.span_scores(*problem)
+    problem = starts, durations, runs, box, hole
+    scores = scores_of(*problem)
     found = span_sums(*problem)
-    best = span_maxima(starts, durations, problem[2], runs, box)
+    best = span_maxima(starts, durations, runs, box)
     for b in range(n + 1):
         expected = [value for (_, end), value in scores.items() if end == b]
         if expected:
@@ -92,26 +94,24 @@ def test_sums_over_many_blocks_lose_nothing_whatever_the_scores(slope):
 
 @given(problems(), st.floats(-1.0, 12.0), st.floats(0.25, 12.0), st.integers(0, 10_000))
 def test_mass_near_is_the_sum_over_the_spans_that_overlap_by_half(problem, start, length, seed):
-    starts, durations, priors, runs, box, hole = problem
+    starts, durations, runs, box, hole = problem
     starts = np.where(starts > -1e29, np.clip(starts, -40, 0), NEVER)
     ends = np.random.default_rng(seed).normal(-4, 3, len(starts))
-    span = np.array([start, start + length])
+    span = start, start + length
     expected, unsure = 0.0, 0.0
-    for (a, b), value in naive.span_scores(starts, durations, priors, runs, box, hole).items():
+    for (a, b), value in scores_of(starts, durations, runs, box, hole).items():
         shared = max(0.0, min(b, span[1]) - max(a, span[0]))
         iou = shared / ((b - a) + (span[1] - span[0]) - shared)
         expected += np.exp(value + ends[b]) * (iou >= 0.5)
         unsure += np.exp(value + ends[b]) * (abs(iou - 0.5) < 1e-9)
-    found = mass_near(starts, ends, durations, priors, runs, np.stack([box, hole]), span)
+    found = mass_near(starts, ends, durations, runs, np.stack([box, hole]), span)
     assert found == pytest.approx(min(1.0, expected), abs=1e-9 + unsure)
 
 
 def test_a_span_without_length_is_like_nothing():
     everything = np.stack([np.array([0, 5, 0, 5]), NO_HOLE])
     runs = np.array([[0, 5]])
-    found = mass_near(
-        np.zeros(6), np.zeros(6), np.zeros(6), np.zeros((0, 5)), runs, everything, np.array([2.0, 2.0])
-    )
+    found = mass_near(np.zeros(6), np.zeros(6), np.zeros(6), runs, everything, (2.0, 2.0))
     assert found == 0.0
 
 
@@ -123,8 +123,7 @@ def test_one_note_more_has_ended_by_now_or_is_left_out(row, seed, skip):
     row = np.maximum.accumulate(np.repeat(row, 2))
     rng = np.random.default_rng(seed)
     ends = np.where(rng.random(len(row)) < 0.5, rng.normal(0, 30, len(row)), NEVER)
-    sums, best = advance(row, ends, skip), advance_best(row, ends, skip)
+    sums = advance(row, ends, skip)
     for t in range(len(row)):
         options = [row[t] + skip, *(e for e in ends[: t + 1] if e > -1e29)]
         assert sums[t] == pytest.approx(np.logaddexp.reduce(options), abs=1e-9)
-        assert best[t] == max(options)

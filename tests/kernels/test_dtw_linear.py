@@ -12,7 +12,7 @@ import pytest
 
 import align.kernels.dtw_linear as module
 from align.kernels.dtw import accumulate, local_costs
-from align.kernels.dtw_linear import MARGIN, STRIP, sweep, trace_back
+from align.kernels.dtw_linear import ROWS, sweep
 from tests import naive
 
 compiled_plainly = pytest.mark.skipif(
@@ -29,15 +29,23 @@ def walk(seed, n, d):
 
 
 def swept(a, b, limits=NONE, weights=None, every=1):
-    """Run the kernel on a whole table: row, columns, history, and the edges it began with."""
+    """Run the kernel on a whole table: last row, kept rows and columns, path."""
     row, col = np.full(len(b) + 1, np.inf), np.full(len(a), np.inf)
     row[0] = 0.0
-    top = row.copy()
+    rows = np.full((-(-len(a) // ROWS), len(b) + 1), np.inf)
     columns = np.full((-(-len(b) // every), len(a)), np.inf)
-    history = np.full((-(-len(a) // STRIP) * (len(b) + MARGIN), STRIP), np.nan)
     weights = np.empty(0) if weights is None else weights
-    sweep(a, b, (row, col), limits, weights, every, columns, history)
-    return row, columns, history, top, col
+    path = np.empty((len(a) + len(b), 2), np.int64)
+    length, i, j = sweep(a, b, (row, col), limits, weights, every, (rows, columns), path)
+    assert (i, j) == (-1, -1)
+    return row, rows, columns, path[:length][::-1]
+
+
+NO_PATH = np.empty((0, 2), np.int64)
+
+
+def nothing(a, b):
+    return np.empty((0, len(b) + 1), a.dtype), np.empty((0, len(a)), a.dtype)
 
 
 def corridor(n, m, radius):
@@ -56,15 +64,21 @@ def costs(a, b, limits=NONE):
 @pytest.mark.parametrize("d", [1, 3])
 @pytest.mark.parametrize("radius", [None, 40])
 @pytest.mark.parametrize(("n", "m"), LENGTHS)
-def test_last_row_and_kept_columns_are_the_tables(n, m, radius, d):
+def test_last_row_and_kept_rows_and_columns_are_the_tables(n, m, radius, d):
     a, b = walk(1, n, d), walk(2, m, d)
     limits = NONE if radius is None or n < m / 9 else corridor(n, m, radius)
     table = accumulate(costs(a, b, limits))
-    row, columns, *_ = swept(a, b, limits, every=max(1, m // 2))
+    row, rows, columns, _ = swept(a, b, limits, every=max(1, m // 2))
     window = slice(0, m) if not limits.shape[1] else slice(limits[0, -1], limits[1, -1])
     assert (row[1:][window] == table[-1][window]).all()
     kept = [min((k + 1) * max(1, m // 2), m) - 1 for k in range(len(columns))]
     assert (columns == table[:, kept].T).all()
+    for k in range(1, len(rows)):
+        i = k * ROWS
+        reached = (
+            slice(0, m) if not limits.shape[1] else slice(limits[0, i], limits[1, i])
+        )  # by the row below
+        assert (rows[k, 1:][reached] == table[i - 1][reached]).all()
 
 
 def test_the_plain_table_is_the_definition():
@@ -89,26 +103,25 @@ def test_a_block_continues_from_any_edges(n, m):
     a, b = walk(7, n + 3, 1), walk(8, m + 2, 1)
     table = accumulate(costs(a, b))
     row, col = table[2, 1:].copy(), table[3:, 1].copy()
-    sweep(a[3:], b[2:], (row, col), NONE, np.empty(0), 1, np.empty((0, n)), np.empty((0, STRIP)))
+    sweep(a[3:], b[2:], (row, col), NONE, np.empty(0), 1, nothing(a[3:], b[2:]), NO_PATH)
     assert (row == table[-1, 1:]).all()
 
 
-def test_traced_back_path_is_the_naive_one():
-    for n, m in LENGTHS[:1] + LENGTHS[-1:]:
+@pytest.mark.parametrize("radius", [None, 40])
+@pytest.mark.parametrize("every", [1, 100, 2000])
+def test_traced_path_is_the_naive_one(every, radius):
+    for n, m in LENGTHS[:1] + LENGTHS[4:]:
         a, b = walk(9, n, 1), walk(10, m, 1)
-        _, _, history, top, col = swept(a, b)
-        path = np.empty((n + m, 2), np.int64)
-        length, i, j = trace_back(history, top, col, NONE, path)
-        assert (i, j) == (-1, -1)
-        assert path[:length][::-1].tolist() == naive.dtw_path_of(costs(a, b))
+        limits = NONE if radius is None or n > 9 * m else corridor(n, m, radius)
+        path = swept(a, b, limits, every=every)[-1]
+        assert path.tolist() == naive.dtw_path_of(costs(a, b, limits))
 
 
 def test_float32_stays_float32():
     a, b = walk(1, 30, 1).astype(np.float32), walk(2, 20, 1).astype(np.float32)
     row, col = np.full(21, np.inf, np.float32), np.full(30, np.inf, np.float32)
     row[0] = 0
-    nothing = np.empty((0, 30), np.float32)
-    sweep(a, b, (row, col), NONE, np.empty(0, np.float32), 1, nothing, np.empty((0, STRIP), np.float32))
+    sweep(a, b, (row, col), NONE, np.empty(0, np.float32), 1, nothing(a, b), NO_PATH)
     assert row[-1] == accumulate(costs(a.astype(float), b.astype(float)))[-1, -1]  # whole numbers: exact
 
 
@@ -124,11 +137,11 @@ def test_the_steps_are_vectorised(name):
     """A numba or LLVM that silently went back to scalars would be several times slower."""
     numba = pytest.importorskip("numba")
     floats, whole = numba.float64[::1], numba.int64[::1]
-    place = numba.types.UniTuple(numba.uint64, 6)
+    place = numba.types.UniTuple(numba.uint64, 4)
     signature = {
-        "plain_step": (floats, floats, floats, floats, place),
-        "band_step": (floats, floats, floats, floats, place, whole, whole, numba.int64),
-        "local_step": (floats, floats, floats, place),
+        "plain_step": (*[floats] * 6, place),
+        "band_step": (*[floats] * 6, whole, place),
+        "local_step": (*[floats] * 5, place),
     }[name]
     options = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
     compiled = numba.njit(signature, **options)(getattr(module, name).py_func)
