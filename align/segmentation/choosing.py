@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from align.datatypes import Stream
+from align.segmentation.methods import FRAMES
 from align.segmentation.weighing import choose_cost
 
 __all__ = ["Chosen", "choose_method"]
@@ -14,6 +15,7 @@ __all__ = ["Chosen", "choose_method"]
 _FEWEST_FOR_PATTERNS = 500  # samples
 _MOST_FOR_PATTERNS = 200_000
 _MOST_MISSING = 0.01  # share of the cells
+_FAST_HZ, _LONG_S = 8.0, 60.0
 _CLEAR = 0.3  # autocorrelation of a period that is taken for a recurring pattern
 
 
@@ -30,8 +32,9 @@ def choose_method(stream: Stream, penalty: float | str = "auto", min_size: int =
 
     The kind of change with most evidence against noise that drifts and swings by itself is taken
     (``weighing.choose_cost``: level, level and spread, or straight lines). Where none has any, or that of the
-    spread, and a pattern recurs, "shape" is: the swings of a pattern are no noise. A number as penalty is one
-    under "l2", and so is cut what misses more than one cell in a hundred.
+    spread, and a pattern recurs, "shape" is: the swings of a pattern are no noise. Several channels of a fast and
+    long sensor that do not simply change level are cut on their "frames": that is how movement is recorded. A
+    number as penalty is one under "l2", and so is cut what misses more than one cell in a hundred.
 
     Args:
         stream: any stream.
@@ -44,11 +47,23 @@ def choose_method(stream: Stream, penalty: float | str = "auto", min_size: int =
     if missing > _MOST_MISSING:
         return Chosen("l2", f"{missing:.0%} of the cells are missing, and what fills them has a level only")
     choice = choose_cost(stream, min_size)
+    no_level = choice.verdicts[0].evidence <= 0 or choice.cost != "l2"
+    if no_level and _has_frames(stream):
+        return Chosen(
+            FRAMES, f"{stream.n_channels} channels at {stream.rate:g} Hz change otherwise than in level"
+        )
     if choice.verdicts[0].evidence <= 0 or choice.cost == "meanvar":
         strength = _period_strength(stream)
         if strength >= _CLEAR:
             return Chosen("shape", f"a pattern recurs (correlation {strength:.2f}) and no level stands out")
     return Chosen(choice.cost, choice.why)
+
+
+def _has_frames(stream: Stream) -> bool:
+    """Whether the stream is one of several channels whose frames hold many samples, and has many frames."""
+    longest = float((stream.run_ends - stream.run_index).max()) / stream.rate
+    fast = stream.modality != "audio" and stream.n_channels > 1 and stream.rate >= _FAST_HZ
+    return fast and longest >= _LONG_S
 
 
 def _period_strength(stream: Stream) -> float:

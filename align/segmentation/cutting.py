@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from align.datatypes import Floats, Segmentation, Stream
 from align.errors import ParameterError
 from align.segmentation.choosing import choose_method
 from align.segmentation.exact import Run, prepared_runs
-from align.segmentation.methods import Method, named, unknown_name
+from align.segmentation.methods import FRAMES, Method, named, unknown_name
 from align.segmentation.penalty import PENALTIES, penalty_for_count
 
 __all__ = ["segment"]
@@ -48,8 +49,8 @@ def segment(
         stream: raw or featurized; any rate, channels and runs.
         method: a cost, searched exactly ("l2" level, "meanvar" level and spread, "trend", ...: ``COSTS``);
             another search on a cost ("binary:l1", "seeded:rank", "bottom-up:l2", "window:l2"); "shape", where
-            a recurring pattern changes; a search of ruptures ("ruptures:KernelCPD"); or "auto"
-            (``choose_method``).
+            a recurring pattern changes; "frames", where rhythm, strength or tone of a sensor changes
+            (``segment_frames``); a search of ruptures ("ruptures:KernelCPD"); or "auto" (``choose_method``).
         penalty: price of one more change point, finite and >= 0; or "auto". "shape" takes none.
         min_duration: seconds, > 0, rounded up to whole samples; None is the least that the cost allows.
         per_hour: wanted segments per recorded hour, > 0: the penalty that gives nearest to that many.
@@ -76,6 +77,8 @@ def segment(
     min_size = _min_size(min_duration, stream.rate)
     if method == "auto":
         method = choose_method(stream, penalty, min_size).method
+    if method == FRAMES:
+        return _on_frames(stream, penalty, min_duration, per_hour=per_hour, n_segments=n_segments, like=like)
     used = named(method)
     if used.at_penalty is None and not isinstance(penalty, str):
         hint = "give n_segments or per_hour, or neither"
@@ -104,6 +107,18 @@ def segment(
         for run, c in zip(runs, changes, strict=True)
     )
     return Segmentation.of(stream, _joined(runs, changes), method=method, penalty=price, cost=cost)
+
+
+def _on_frames(
+    stream: Stream, penalty: float | str, min_duration: float | None, **wishes: Any
+) -> Segmentation:
+    from align.segmentation.session import segment_frames
+
+    if stream.modality == "audio":
+        hint = "cut align.featurize(stream)"
+        raise ParameterError("method", FRAMES, "that of a sensor: sound is cut on its frames", hint=hint)
+    price = "noise" if penalty == "auto" else penalty
+    return segment_frames(stream, penalty=price, min_duration=min_duration, **wishes)
 
 
 def _check_wishes(

@@ -19,11 +19,11 @@ from align.segmentation.greedy import SEARCHES
 if TYPE_CHECKING:
     from align.segmentation.exact import Run
 
-__all__ = ["METHODS", "Method", "named", "unknown_name"]
+__all__ = ["FRAMES", "METHODS", "Method", "named", "unknown_name"]
 
 Ints = npt.NDArray[np.int64]
 
-_RUPTURES = "ruptures:"
+FRAMES = "frames"  # not one way to cut a run: another view of the stream, cut by one of these
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,9 +59,9 @@ def named(method: str) -> Method:
     if search in SEARCHES and (rest in COSTS or not colon):
         return _searched(search, rest or "l2")
     known = [*METHODS, *(f"{s}:{c}" for s in SEARCHES for c in COSTS), "ruptures:KernelCPD"]
-    allowed = ", ".join(f'"{m}"' for m in ("auto", *METHODS))
+    allowed = ", ".join(f'"{m}"' for m in ("auto", FRAMES, *METHODS))
     searches = " or ".join(f'"{s}:COST"' for s in SEARCHES)
-    raise unknown_name("method", method, ["auto", *known], f'{allowed}; {searches}; "ruptures:NAME"')
+    raise unknown_name("method", method, ["auto", FRAMES, *known], f'{allowed}; {searches}; "ruptures:NAME"')
 
 
 def unknown_name(name: str, given: str, known: list[str], allowed: str) -> ParameterError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -60,8 +61,7 @@ def segment_frames(
     *,
     method: str = "l2",
     penalty: float | str = "noise",
-    min_duration: float | None = None,
-    per_hour: float | None = None,
+    **wishes: Any,
 ) -> Segmentation:
     """Cut a stream where its frames change level: where a raw signal changes its rhythm, strength or tone.
 
@@ -71,10 +71,11 @@ def segment_frames(
     Args:
         stream: raw stream.
         hop: seconds per frame; default as in ``featurize``.
-        method, penalty, min_duration, per_hour: as in ``segment``.
+        method, penalty: as in ``segment``.
+        **wishes: min_duration, per_hour, n_segments or like, as in ``segment``.
     """
     scaled = frames_to_cut(stream, hop)
-    cut = segment(scaled, method=method, penalty=penalty, min_duration=min_duration, per_hour=per_hour)
+    cut = segment(scaled, method=method, penalty=penalty, **wishes)
     if stream.modality == "audio":
         return cut
     at = scaled.times(cut.changes)

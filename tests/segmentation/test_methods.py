@@ -89,3 +89,22 @@ def test_auto_says_what_it_took_and_why():
     assert choose_method(Stream(noise, rate=10.0), penalty=3.0).method == "l2"
     half = np.where(random.random((2000, 1)) < 0.5, np.nan, noise[:, None])
     assert "missing" in choose_method(Stream(half, rate=10.0)).why
+
+
+def test_movement_in_several_channels_is_cut_on_its_frames() -> None:
+    """Rhythm and strength change, the level does not."""
+    rng = np.random.default_rng(0)
+    t = np.arange(6_000) / 50.0
+    wave = np.where((t // 30) % 2 == 0, np.sin(2 * np.pi * 1.8 * t), 0.1 * np.sin(2 * np.pi * 0.5 * t))
+    values = wave[:, None] * [1.0, 0.5, 0.8] + 0.1 * rng.standard_normal((len(t), 3))
+    stream = Stream(values, rate=50.0)
+    assert choose_method(stream).method == "frames"
+    cut = align.segment(stream)
+    assert cut.method.endswith("on frames") and len(cut.changes) >= 3
+    near = np.abs(cut.changes[:, None] / 50.0 - np.array([30.0, 60.0, 90.0])).min(axis=0)
+    assert (near < 1.5).all()
+    assert align.segment(stream, method="frames", n_segments=4).n_segments == 4
+    assert choose_method(Stream(values[:, :1], rate=50.0)).method != "frames"  # one channel
+    assert choose_method(Stream(values[:2_000], rate=50.0)).method != "frames"  # not a minute
+    with pytest.raises(ParameterError, match="featurize"):
+        align.segment(Stream(values[:, :1], rate=16_000.0, modality="audio"), method="frames")
