@@ -68,6 +68,11 @@ class AlignError(Exception):
         )
         super().__init__(code, message)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors travel between processes: the parts, not the constructor's arguments, are what is kept."""
+        parts = {k: v for k, v in self.__dict__.items() if k != "where"}
+        return _revived, (type(self), self.args, parts, dict(self.where))
+
     def __str__(self) -> str:
         place = ", ".join(self._place(k, v) for k, v in self.where.items())
         hint = self.hint[:1].upper() + self.hint[1:]  # it stands as a sentence of its own
@@ -87,6 +92,15 @@ class AlignError(Exception):
         plain = {k: v.item() if hasattr(v, "item") else v for k, v in self.where.items()}  # numpy's scalars
         where = {k: v if isinstance(v, int | float) else str(v) for k, v in plain.items()}
         return {"code": self.code, "message": self.message, "hint": self.hint, **where}
+
+
+def _revived(
+    kind: type[AlignError], arguments: tuple[object, ...], parts: dict[str, object], where: dict[str, object]
+) -> AlignError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(parts, where=MappingProxyType(where))
+    return error
 
 
 class InputError(AlignError):

@@ -14,7 +14,7 @@ import click
 
 from align.errors import AlignError, ResourceError
 
-__all__ = ["Reporting", "report", "silence_stdout"]
+__all__ = ["Reporting", "report", "report_one", "silence_stdout"]
 
 _PACKAGES = ("align", "pipelines", "cli")
 _ROOT = Path(__file__).parent.parent
@@ -54,8 +54,21 @@ def report(error: BaseException, reporting: Reporting) -> int:
     if isinstance(error, OSError):
         silence_stdout()  # what is still in its buffer could not be written and must not fail again at exit
     known = as_align_error(error)
-    _print(json.dumps(known.as_dict(), default=str) if reporting.as_json else str(known))
+    _print(_line(known, reporting))
     return known.exit_code
+
+
+def report_one(error: AlignError) -> None:
+    """Print what went wrong with one of several inputs, while the command goes on with the others.
+
+    Args:
+        error: of that input.
+    """
+    _print(_line(error, click.get_current_context().find_object(Reporting) or Reporting()))
+
+
+def _line(error: AlignError, reporting: Reporting) -> str:
+    return json.dumps(error.as_dict(), default=str) if reporting.as_json else str(error)
 
 
 def as_align_error(error: BaseException) -> AlignError:

@@ -12,6 +12,7 @@ import click
 from align.errors import AlignError, InputError, escape_controls
 from align.readers.policy import Policy
 from cli.console import emit
+from cli.failures import report_one
 from cli.options import policy_options
 
 __all__ = ["command"]
@@ -48,7 +49,7 @@ def command(paths: tuple[Path, ...], notes_file: str | None, as_json: bool, poli
         elif error is None:
             _show(page, about)
         if error is not None:
-            print(str(error), file=sys.stderr)
+            report_one(error)
     if as_json:
         emit({"event": "result", "items": len(items), "failed": len(errors)})
     return InputError.exit_code if len(errors) == len(items) else 4 if errors else 0

@@ -95,21 +95,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reporting, given = _global_options(given, reporting)
         if not (reporting.debug or sys.warnoptions):
             warnings.simplefilter("ignore")  # libraries' warnings are for developers; findings are for users
-        code = _invoke(given)
+        code = _invoke(given, reporting)
         sys.stdout.flush()  # here, so that a full disk or a closed pipe is met like any other failure
     except BaseException as error:  # noqa: BLE001 - the process boundary; polars panics are BaseException
         code = report(error, reporting)
     return code
 
 
-def _invoke(arguments: list[str]) -> int:
+def _invoke(arguments: list[str], reporting: Reporting) -> int:
     instruction = os.environ.get("_ALIGN_COMPLETE")
     if instruction:
         from click.shell_completion import shell_complete
 
         return shell_complete(align, {}, "align", "_ALIGN_COMPLETE", instruction)
     # Not Command.main(): it turns interrupts, EOFError and closed pipes into exits of its own.
-    with align.make_context("align", arguments or ["--help"]) as context:
+    with align.make_context("align", arguments or ["--help"], obj=reporting) as context:
         result = align.invoke(context)
     return result if isinstance(result, int) else 0
 

@@ -16,6 +16,7 @@ import click
 
 from align.errors import AlignError, ParameterError, UnsafeError, escape_controls
 from align.readers.policy import Policy
+from cli.failures import report_one
 from cli.options import policy_options
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def command(sensors: tuple[Path, ...], output: str, force: bool, policy: Policy,
             if len(sensors) == 1:
                 raise
             errors.append(error)
-            print(str(error), file=sys.stderr)
+            report_one(error)
     if len(errors) == len(sensors):
         return errors[0].exit_code
     table = _table(tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -120,6 +121,15 @@ def test_S17_bad_options_are_usage_errors(wrong, sensor, capsys):
     assert main(["segment", str(sensor()), *wrong]) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["segment", "inspect"])
+def test_failures_beside_good_files_are_json_when_asked(command, sensor, capsys, tmp_path):
+    good = sensor()
+    (tmp_path / "empty.csv").write_bytes(b"")
+    assert main([command, str(tmp_path / "empty.csv"), str(good), "--errors", "json"]) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["file"].endswith("empty.csv")
 
 
 def test_S03_a_name_is_no_formula(sensor, capsys):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +86,22 @@ def test_a_parameter_error_is_a_value_error_that_says_what_is_allowed() -> None:
     with pytest.raises(ValueError, match=r"^E-PARAM rate is -1; allowed: > 0\.$") as caught:
         raise ParameterError("rate", -1, "> 0")
     assert isinstance(caught.value, ParameterError) and caught.value.name == "rate"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("E-X", "found", hint="do this", file=Path("a.csv"), line=3),
+        ParameterError("rate", -1, "> 0"),
+    ],
+)
+def test_an_error_can_leave_the_process_that_met_it(error: AlignError) -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool, pytest.raises(type(error)) as caught:
+        pool.submit(_fail, error).result()
+    assert caught.value.as_dict() == error.as_dict() and str(caught.value) == str(error)
+    with pytest.raises(TypeError):
+        caught.value.where["line"] = 4
+
+
+def _fail(error: AlignError) -> None:
+    raise error
