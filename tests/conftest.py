@@ -52,7 +52,7 @@ def align_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[s
     def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
         command = [sys.executable, "-c", "import sys; from cli.main import main; sys.exit(main())"]
-        options = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 120} | options
+        options = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 600} | options
         environment["PYTHONPATH"] = str(ROOT)
         return subprocess.run([*command, *map(str, arguments)], env=environment, check=False, **options)
 

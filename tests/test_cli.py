@@ -54,7 +54,7 @@ def run_script(
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     command = ["bash", "-c", shell, sys.executable, script]
-    return subprocess.run(command, env=env, capture_output=True, check=False, timeout=60)
+    return subprocess.run(command, env=env, capture_output=True, check=False, timeout=300)
 
 
 class PanicException(BaseException):

@@ -107,7 +107,7 @@ def environment() -> dict[str, str]:
 
 def run(command: list[str], block: Block, folder: Path) -> str:
     done = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=1800, check=False
     )
     assert done.returncode == 0, f"{block} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -310,7 +310,7 @@ def test_S01_a_browser_runs_the_page_and_nothing_else(tmp_path: Path) -> None:
         " --disable-background-networking --disable-component-update --virtual-time-budget=1000 --dump-dom"
     )
     command = ["chromium", *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     after = _Page(run.stdout)
     tags = [tag for tag, _ in after.elements]
     assert tags.count("canvas") >= 9, "the lanes were drawn"

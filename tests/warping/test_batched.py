@@ -105,7 +105,7 @@ def test_the_cuda_kernel_gives_the_cpus_answers_in_numbas_simulator():
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.stdout.strip() == "as on the CPU", done.stderr[-3000:]
 
