@@ -130,7 +130,8 @@ class Evidence:
     loosely it does; ``reach`` in [0, 1]: 1 when it may point anywhere into the span, 0 at its middle alone.
     ``calibration``: what posteriors from this source are worth, where that was measured. ``nothing`` in (0, 1):
     prior probability that a note refers to nothing in the recording. ``edges`` (k,): frames
-    that begin a new segment, where spans are likelier to start and end; empty: nothing is known of that.
+    that begin a new segment, where spans are likelier to start and end; empty: nothing is known of that. ``gain``
+    (n_frames + 1,) f8: the same as a log weight of every edge; empty: none.
     """
 
     log_odds: npt.NDArray[np.float32]
@@ -147,6 +148,7 @@ class Evidence:
     calibration: Calibration | None = None
     nothing: float = 0.02
     edges: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    gain: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         log_odds = frozen_array(self.log_odds, np.float32)
@@ -162,7 +164,9 @@ class Evidence:
         set_fields(self, log_odds=log_odds, observed=frozen_array(self.observed, np.bool_))
         set_fields(self, durations=frozen_array(self.durations, np.float64))
         set_fields(self, similarity=frozen_array(self.similarity, np.float32))
-        set_fields(self, edges=frozen_array(self.edges, np.int64))
+        set_fields(self, edges=frozen_array(self.edges, np.int64), gain=frozen_array(self.gain, np.float64))
+        if self.gain.size not in (0, n_frames + 1) or not np.isfinite(self.gain).all():
+            raise ParameterError("gain", self.gain.shape, f"({n_frames + 1},) finite numbers, or none")
 
 
 @dataclass(frozen=True, slots=True)

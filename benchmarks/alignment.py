@@ -1,11 +1,14 @@
 """How well notes are placed: people held out by folds, beside the baselines, on the development data.
 
     python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--foreign 0.2]
-                                   [--notes NAME] [--unseen-wording]
+                                   [--notes NAME] [--unseen-wording | --second-wording | --paraphrased]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
 people's true spans (or, with --notes, on those notes alone) and aligns the untimed notes of the people left out.
 With --unseen-wording one wording of every label is kept out of training, and all test notes are reworded to it.
+With --second-wording every test note says what its label says in a wording drawn from ``benchmarks/wordings/SET.csv``,
+which training never sees and nothing was tuned to. With --paraphrased every test note is reworded by the grammar of
+``align.text.paraphrases``.
 With --foreign that share of the test notes is about something else (``benchmarks.foreign``), and how well they come
 out "unmatched" is a second table.
 """
@@ -13,10 +16,11 @@ out "unmatched" is a second table.
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +29,7 @@ from align.answers import Alignment
 from align.datatypes import Note, Session, Span
 from align.metrics import Scores, pool
 from align.readers import Policy, read_truth, session_folders
+from align.text.paraphrases import paraphrases
 from benchmarks.foreign import planted
 from benchmarks.interleaved import machine
 from pipelines.config import RunConfig
@@ -42,6 +47,7 @@ METHODS = {
     "equal-slices": "equal slices",
 }
 SETS = ("hapt", "tug", "digits", "sounds")
+WORDINGS = Path(__file__).parent / "wordings"
 Pairs = list[tuple[Alignment, tuple[Span, ...]]]
 
 
@@ -73,12 +79,33 @@ def reworded(
         return dataclasses.replace(row, text="") if held.get(row.label) == row.text else row
 
     lessons = [dataclasses.replace(s, notes=(), truth=tuple(map(without, s.truth or ()))) for s in train]
-    questions = []
-    for session in test:
-        rows = [dataclasses.replace(r, text=held.get(r.label, r.text)) for r in session.truth or ()]
-        notes = tuple(Note(r.text) for r in rows)
-        questions.append(dataclasses.replace(session, notes=notes, truth=tuple(rows)))
-    return lessons, questions
+    return lessons, [asked(s, {label: [text] for label, text in held.items()}) for s in test]
+
+
+def second_wordings(name: str) -> dict[str, list[str]]:
+    """Label -> its second wordings of a set; lines that begin with "#" say who wrote them and when."""
+    with (WORDINGS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    return {label: [r["text"] for r in rows if r["label"] == label] for label in {r["label"] for r in rows}}
+
+
+def asked(session: Session, wordings: Mapping[str, Sequence[str]], seed: int = 0) -> Session:
+    """The session with untimed notes that put every true span in one of its label's wordings, drawn at random."""
+    rng = np.random.default_rng([seed, *session.name.encode()])
+    rows = []
+    for row in session.truth or ():
+        choices = wordings.get(row.label, [row.text])
+        rows.append(dataclasses.replace(row, text=choices[int(rng.integers(len(choices)))]))
+    return dataclasses.replace(session, notes=tuple(Note(r.text) for r in rows), truth=tuple(rows))
+
+
+def paraphrased(session: Session, seed: int = 0) -> Session:
+    """The session with untimed notes that say its true spans in other words, as the grammar draws them."""
+    rng = np.random.default_rng([seed, *session.name.encode()])
+    rows = [
+        dataclasses.replace(r, text=(*paraphrases(r.text, 1, rng), r.text)[0]) for r in session.truth or ()
+    ]
+    return dataclasses.replace(session, notes=tuple(Note(r.text) for r in rows), truth=tuple(rows))
 
 
 def by_method(method: str, model, test: Sequence[Session]) -> Pairs:  # type: ignore[no-untyped-def]
@@ -126,6 +153,10 @@ def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tu
             break
         if options.unseen_wording:
             train, test = reworded(sessions, train, test, fold)
+        if options.second_wording:
+            test = [asked(s, second_wordings(name), seed) for s in test]
+        if options.paraphrased:
+            test = [paraphrased(s, seed) for s in test]
         if options.foreign:
             test = [planted(s, sessions, others, options.foreign, seed) for s in test]
         model, seconds = train_model([weak[s.name] for s in train] if weak else train, settings)
@@ -206,7 +237,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--most", type=int, default=99, help="folds that are run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--notes", help="learn from these notes alone, not from true spans")
-    parser.add_argument("--unseen-wording", action="store_true")
+    wording = parser.add_mutually_exclusive_group()
+    wording.add_argument("--unseen-wording", action="store_true")
+    wording.add_argument("--second-wording", action="store_true")
+    wording.add_argument("--paraphrased", action="store_true")
     parser.add_argument("--foreign", type=float, default=0.0, help="share of test notes about something else")
     options = parser.parse_args(arguments)
     data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))

@@ -82,3 +82,24 @@ def _show(result: dict[str, Any]) -> None:
     print()
     rows = [[row["probability"], row["share"], row["n_notes"]] for row in result["reliability"]]
     print_table(["probability", "came true", "notes"], rows)
+    if "retrieval" in result:
+        print()
+        print_table(["other uses of the model", "value"], [[words, value] for words, value in _uses(result)])
+
+
+def _uses(result: dict[str, Any]) -> list[tuple[str, float | None]]:
+    rows: list[tuple[str, float | None]] = []
+    for direction, words in (("text_to_span", "text to span"), ("span_to_text", "span to text")):
+        found = result["retrieval"][direction]
+        rows += [(f"{words}: a right one of {found['n_items']} comes first", found["recall_at_1"])]
+        rows += [(f"{words}: mean reciprocal rank", found["mrr"])]
+    search = result["search"]
+    rows += [("search: spans found", search["r_precision"]), ("search: calibration error", search["ece"])]
+    if "zero_shot" in result:
+        zero = result["zero_shot"]
+        rows += [
+            (f"frames: macro-F1 of {zero['n_labels']} labels' own words", zero["macro_f1"]),
+            ("frames: accuracy of the same", zero["accuracy"]),
+            ("frames: accuracy of the most frequent label", zero["majority"]),
+        ]
+    return rows

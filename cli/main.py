@@ -31,6 +31,10 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "segment": "Cut streams into segments and print them as a table.",
         "train": "Learn from sessions what notes mean, into a model folder.",
         "eval": "Align sessions with known truth and score the answer.",
+        "search": "Find the spans of recordings that a text describes.",
+        "classify": "Say which of some labels each stretch of a recording is.",
+        "suggest": "Say which spans a person should describe next.",
+        "models": "Print a model's card: what it reads, was made from and is not for.",
         "config": "Show every setting, its value and where it came from.",
     }
 )

@@ -142,13 +142,15 @@ def command(sensors: tuple[Path, ...], output: str, force: bool, policy: Policy,
 
 def _tokens_of(path: Path, policy: Policy, cutting: _Cutting) -> list[TokenSequence]:
     """The coded segments of every stream of a file."""
-    from align.features import featurize
     from align.readers import read_streams
+
+    streams = read_streams(path, policy)  # before the rest is loaded: reading needs the most memory
+    from align.features import featurize
     from align.segmentation import segment
-    from align.tokens import fit_codebook, tokenize
+    from align.tokens import fit_and_tokenize
 
     sequences = []
-    for stream in read_streams(path, policy):
+    for stream in streams:
         frames = featurize(stream) if cutting.features else stream
         segments = segment(
             frames,
@@ -161,7 +163,7 @@ def _tokens_of(path: Path, policy: Policy, cutting: _Cutting) -> list[TokenSeque
         )
         if cutting.explain:
             print(_explained(frames, segments, cutting), file=sys.stderr)
-        sequences.append(tokenize(frames, segments, fit_codebook([(frames, segments)])))
+        sequences.append(fit_and_tokenize(frames, segments)[1])
     return sequences
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from align.readers.policy import Policy
-from cli.console import say, staged_progress
+from cli.console import say
 from cli.options import policy_options, settings_options
+from cli.training_table import training_display
 
 if TYPE_CHECKING:
     from pipelines.config import Settings
@@ -25,6 +27,20 @@ __all__ = ["command"]
     "--truth-file", metavar="NAME", help="True spans in each folder; without it truth is never opened."
 )
 @click.option("--force", is_flag=True, help="Replace a model in the folder.")
+@click.option(
+    "--checkpoint-every",
+    "every",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Keep a checkpoint in the model folder every N steps.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on from the checkpoints in the model folder, if there are any."
+)
+@click.option(
+    "--tensorboard", type=click.Path(path_type=Path), metavar="FOLDER", help="Also write TensorBoard events."
+)
 @settings_options("training.preset", "training.epochs", "training.device", "training.seed", "text.encoder")
 @policy_options
 def command(
@@ -34,14 +50,14 @@ def command(
     truth_file: str | None,
     settings: Settings,
     policy: Policy,
-    force: bool,
+    **asked: Any,
 ) -> int:
     """Learn what notes mean from session folders (or folders of them).
 
     With --truth-file from true spans; without, from the notes alone: from their times, or only their order.
     """
     from pipelines.run import findings_of
-    from pipelines.store import check_output
+    from pipelines.tensorboard import tensorboard_lines
     from pipelines.train import (
         MODEL_FILES,
         TrainingFacts,
@@ -50,19 +66,31 @@ def command(
         train_model,
         write_model,
     )
+    from pipelines.training_folder import Keeping, check_training_folder, leads, training_journal
 
-    check_output(out, force=force, known=MODEL_FILES)
+    keeping = Keeping(asked["every"], asked["resume"], asked["force"])
+    if leads():
+        check_training_folder(out, keeping, MODEL_FILES)
     read = read_sessions(sessions, notes_file=notes_file, truth_file=truth_file, policy=policy)
     inputs = input_files(sessions, notes_file, truth_file)
-    with staged_progress() as tell:
-        model, seconds = train_model(read, settings, tell)
-    names = {"--notes-file": notes_file, "--truth-file": truth_file}
-    options = [word for name, value in names.items() if value is not None for word in (name, value)]
-    asked = ("align", "train", *map(str, sessions), "-o", str(out), *options)
-    found = [finding for session in read for finding in findings_of(session)]
-    write_model(model, out, settings, TrainingFacts(asked, inputs, found, seconds), force=force)
-    source = "true spans" if truth_file else "notes"
-    count = f"{len(read)} session" + "s" * (len(read) > 1)
-    say(f"learned from {source} of {count} in {seconds:.1f} s; text encoder {model.encoder.name}")
-    click.echo(str(out))
+    with (
+        tensorboard_lines(asked["tensorboard"] if leads() else None) as event,
+        training_display(is_shown=leads()) as (tell, show),
+        training_journal(out, keeping, MODEL_FILES, (event, show)) as (journal, lines),
+    ):
+        model, seconds = train_model(read, settings, tell, journal)
+        names = {"--notes-file": notes_file, "--truth-file": truth_file}
+        options = [word for name, value in names.items() if value is not None for word in (name, value)]
+        words = ("align", "train", *map(str, sessions), "-o", str(out), *options)
+        own = [finding for session in read for finding in model.findings(session)]
+        found = [*(finding for session in read for finding in findings_of(session)), *own]
+        facts = TrainingFacts(words, inputs, found, seconds, lines)
+        write_model(model, out, settings, facts, force=keeping.force or keeping.is_wanted)
+    if leads():
+        source = "true spans" if truth_file else "notes"
+        count = f"{len(read)} session" + "s" * (len(read) > 1)
+        say(f"learned from {source} of {count} in {seconds:.1f} s; text encoder {model.encoder.name}")
+        for line, times in Counter(f"{f.code} {f.message}" for f in own).items():
+            say(f"{line} (in {times} of {len(read)} sessions)")
+        click.echo(str(out))
     return 0

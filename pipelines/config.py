@@ -120,6 +120,42 @@ class TrainingConfig:
     longest: int = field(
         default=4096, metadata=about("frames of a session seen in one step", least=16, most=10**7)
     )
+    encoder_kind: Literal["convolution", "transformer"] = field(
+        default="convolution", metadata=about("of the streams' encoder")
+    )
+    raw: bool = field(default=False, metadata=about("raw patches of sensors beside their frames?"))
+    layers: int = field(default=8, metadata=about("of the transformer", least=1, most=64))
+    heads: int = field(default=6, metadata=about("of the transformer", least=1, most=64))
+    augment: tuple[str, ...] = field(
+        default=(), metadata=about("what is done to inputs in training: names of align.coordination.plan")
+    )
+    edges: bool = field(default=True, metadata=about("learn where spans begin and end?"))
+    text_noise: float = field(
+        default=2.0, metadata=about("length of the noise on text vectors in training", least=0, most=100)
+    )
+    text_adapter: int = field(
+        default=0, metadata=about("hidden width of an adapter of texts; 0: none", least=0, most=8192)
+    )
+    function: str = field(
+        default="cosine", metadata=about("coordination function: a name of align.coordination.functions")
+    )
+    loss: str = field(default="nce", metadata=about("loss of pairs: a name of align.coordination.losses"))
+    objective: str = field(
+        default="none", metadata=about("beside the loss: none, or a name of align.coordination.functions")
+    )
+    average: float = field(
+        default=0.0, metadata=about("decay of the weights' running average; 0: none", least=0, most=0.99999)
+    )
+    patience: int | Literal["off"] = field(
+        default="off",
+        metadata=about(
+            "epochs without progress on people held out until training stops", least=1, most=100_000
+        ),
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = field(
+        default="auto", metadata=about("of the layers in training; auto: bfloat16 on a GPU that has it")
+    )
+    compiled: bool = field(default=False, metadata=about("on a GPU, train through torch.compile?"))
     rounds: int = field(default=14, metadata=about("of learning from note times alone", least=1, most=100))
     nothing_share: float | Auto = field(
         default="auto",

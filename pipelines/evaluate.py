@@ -12,6 +12,7 @@ from align.errors import InputError
 from align.metrics import pool
 from pipelines.config import RunConfig
 from pipelines.run import align_by
+from pipelines.uses import score_uses
 
 if TYPE_CHECKING:
     from align.coordination import Coordination
@@ -70,10 +71,15 @@ def evaluate(
 ) -> dict[str, object]:
     """The result object of ``align eval --json`` (docs/schemas/eval.schema.json).
 
+    Of a model's own answers ("contrastive") it also says how good the model is at its other uses, see ``score_uses``.
+
     Args:
         sessions, method, config, model, done: as in ``align_sessions``.
     """
-    return scores_of(align_sessions(sessions, method, config, model, done))
+    scores = scores_of(align_sessions(sessions, method, config, model, done))
+    if model is None or scores["method"] != "contrastive":
+        return scores
+    return {**scores, **score_uses(model, sessions)}
 
 
 def scores_of(pairs: Sequence[tuple[Alignment, tuple[Span, ...]]]) -> dict[str, object]:

@@ -207,6 +207,8 @@ def run_session(
     alignment = align_by(
         method, blind, config, used, anchors
     )  # first: a model that does not fit is said at once
+    if used is not None:
+        session = dataclasses.replace(session, findings=(*session.findings, *used.findings(session)))
     clock = timed("alignment", clock)
     cuts, tokens, codebooks = segment_and_tokenize(blind, config)
     clock = timed("segments", clock)

@@ -16,9 +16,11 @@ from align.readers import Policy, read_session, session_files, session_folders
 from pipelines.config import RunConfig, Settings
 from pipelines.record import RunFacts, run_record
 from pipelines.store import atomic_write, check_output, prepare_output
+from pipelines.training_folder import CHECKPOINTS, LOG, leads, log_bytes
 
 if TYPE_CHECKING:
     from align.coordination import Coordination, TrainingPlan
+    from align.coordination.journal import Journal
 
 __all__ = [
     "MODEL_FILES",
@@ -31,7 +33,7 @@ __all__ = [
     "write_model",
 ]
 
-MODEL_FILES = ("model.safetensors", "model.json", "train.json")
+MODEL_FILES = ("model.safetensors", "model.json", "train.json", LOG)
 Progress = Callable[[str, int, int], None]
 
 
@@ -44,12 +46,14 @@ class TrainingFacts:
         inputs: role ("stream", "notes", "truth") -> files read.
         findings: what was noticed and repaired while reading.
         seconds: that training took.
+        lines: of the training's journal, one an epoch.
     """
 
     command: tuple[str, ...]
     inputs: Mapping[str, Sequence[Path]]
     findings: Sequence[Finding]
     seconds: float
+    lines: Sequence[Mapping[str, object]] = ()
 
 
 def read_sessions(
@@ -82,15 +86,24 @@ def plan_of(config: RunConfig) -> TrainingPlan:
 
     known = {f.name for f in dataclasses.fields(TrainingPlan)}
     values = {k: v for k, v in dataclasses.asdict(config.training).items() if k in known}
-    values["nothing_share"] = None if values["nothing_share"] == "auto" else values["nothing_share"]
+    nobody = {"nothing_share": "auto", "patience": "off", "objective": "none"}
+    values |= {name: None for name, word in nobody.items() if values[name] == word}
     hop = None if config.features.hop == "auto" else config.features.hop
     return TrainingPlan(**{**values, "hop": hop, "encoder": config.text.encoder})
 
 
 def train_model(
-    sessions: Sequence[Session], settings: Settings, progress: Progress | None = None
+    sessions: Sequence[Session],
+    settings: Settings,
+    progress: Progress | None = None,
+    journal: Journal | None = None,
 ) -> tuple[Coordination, float]:
     """Learn from sessions: from their truth where they carry it, else from their notes.
+
+    Args:
+        sessions, settings: to learn from, and how.
+        progress: called as ``progress(stage, done, total)``.
+        journal: where lines and checkpoints go, see ``pipelines.training_folder``.
 
     Returns:
         The model and the seconds that training took.
@@ -107,7 +120,7 @@ def train_model(
             hint="name the notes with --notes-file, or true spans with --truth-file",
         )
     start = time.perf_counter()
-    model = fit_coordination(sessions, plan_of(settings.config), progress)
+    model = fit_coordination(sessions, plan_of(settings.config), progress, journal)
     return model, time.perf_counter() - start
 
 
@@ -116,12 +129,16 @@ def write_model(
 ) -> list[str]:
     """Write a model folder: tensors, what they mean, and how they were made; no note text in any of them.
 
+    Checkpoints that the training left there go once the model is there. Of several processes only the first writes.
+
     Raises:
         UnsafeError: E-EXISTS; ResourceError: the disk refuses.
     """
     from align.coordination import bundle_files
     from align.coordination.device import choose_device, describe_device
 
+    if not leads():
+        return []
     check_output(out, force=force, known=MODEL_FILES)
     about = RunFacts(
         command=facts.command,
@@ -135,10 +152,13 @@ def write_model(
     files = {
         **bundle_files(model),
         "train.json": (json.dumps(record, indent=1, sort_keys=True) + "\n").encode(),
+        LOG: log_bytes(facts.lines),
     }
     prepare_output(out, force=force, known=MODEL_FILES)
     for name, data in files.items():
         atomic_write(out / name, data, force=force)
+    for name in CHECKPOINTS:
+        (out / name).unlink(missing_ok=True)
     return list(files)
 
 

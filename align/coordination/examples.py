@@ -39,7 +39,8 @@ class Example:
 
     ``target`` (n_frames,) index into the vocabulary, -1 nothing, -2 does not count. ``notes`` vocabulary index
     per note in order, ``spans`` (n_notes, 2) frames, NaN when unknown. ``soft`` None, or (n_frames,
-    n_notes + 1) how probable each note (last column: nothing) is at each frame.
+    n_notes + 1) how probable each note (last column: nothing) is at each frame. ``sharp`` None, or
+    (n_frames, columns) from narrow windows: what is looked at where spans have to be found (``sharp.py``).
     """
 
     table: FrameTable
@@ -49,6 +50,7 @@ class Example:
     spans: npt.NDArray[np.float64]
     group: str
     soft: npt.NDArray[np.float32] | None = None
+    sharp: npt.NDArray[np.float32] | None = None
 
 
 def usable_notes(session: Session) -> list[tuple[Note, Span | None]]:

@@ -52,6 +52,40 @@ class TextGaussians:
         own = {k: self._log_density(frames, k) for k in {*texts.tolist(), len(self.means) - 1}}
         return np.column_stack([own[k] for k in texts.tolist()]) - own[len(self.means) - 1][:, None]
 
+    def log_likelihood(
+        self, frames: Floats, texts: npt.NDArray[np.int64], soft: Floats
+    ) -> tuple[float, float]:
+        """Sum over frames of the expected log density under what covers them, "nothing" included; weight of the sum.
+
+        Args:
+            frames: (n_frames, d).
+            texts: (n_notes,).
+            soft: (n_frames, n_notes + 1) how much each note, and last "nothing", covers each frame.
+        """
+        total = 0.0
+        for k, share in zip([*texts.tolist(), len(self.means) - 1], soft.T, strict=True):
+            used = share > _LEAST_COUNT
+            if used.any():
+                total += float(share[used] @ self._log_density(frames[used], k))
+        return total, float(soft.sum())
+
+    def overlap(self) -> Floats:
+        """(n + 1, n + 1) Bhattacharyya coefficient of every two Gaussians, in (0, 1], 1 on the diagonal.
+
+        Reference: Bhattacharyya, Bull. Calcutta Math. Soc. 35, 1943; for Gaussians Fukunaga, Introduction to
+        Statistical Pattern Recognition, 1990, equation 3.152.
+        """
+        n = len(self.means)
+        covariances = self.factors @ self.factors.transpose(0, 2, 1)
+        halves = np.log(np.diagonal(self.factors, axis1=1, axis2=2)).sum(axis=1)
+        out = np.ones((n, n))
+        for i in range(n):
+            factor = np.linalg.cholesky(0.5 * (covariances[i] + covariances))
+            z = np.linalg.solve(factor, (self.means - self.means[i])[:, :, None])[:, :, 0]
+            middle = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+            out[i] = np.exp(-0.125 * (z * z).sum(axis=1) - (middle - 0.5 * (halves[i] + halves)))
+        return out
+
     def _log_density(self, frames: Floats, k: int) -> Floats:
         """Up to the constant that all share."""
         z = np.linalg.solve(self.factors[k], (frames - self.means[k]).T)

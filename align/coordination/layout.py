@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from align.datatypes import Session, Stream
+from align.coordination.channels import Device, devices, expected_channels, paired, statistic_of
+from align.coordination.raw import RAW, with_raw_patches
+from align.coordination.reading import Sources, inferred_units, read_blocks, reading_findings, sources_of
+from align.datatypes import Finding, Session, set_fields
 from align.errors import InputError, ParameterError
 from align.features.frames import FrameTable, frame_table
 from align.features.scaling import robust_location_scale, robust_scaled
 
-__all__ = ["Layout", "fit_layout", "model_inputs", "session_table"]
+__all__ = ["Layout", "fit_layout", "layout_findings", "model_inputs", "session_table"]
 
 _LIMIT = 6.0  # robust standard deviations kept of a column
 _SAMPLED = 200_000  # frames that fix the scaling
@@ -24,7 +27,9 @@ class Layout:
     """The model's view of a session.
 
     ``streams`` names and ``channels`` their frame channels, in column order; ``shift`` and ``scale`` f4 per
-    feature column; ``hop`` seconds per frame. A stream that a session lacks is fed as zeros and marked absent.
+    feature column; ``hop`` seconds per frame; ``units`` of the raw channels behind the columns, like ``channels``
+    (written, or inferred from the training data; "": unknown). What a session lacks is fed as zeros; a stream
+    of which it has nothing is marked absent.
 
     Raises:
         ParameterError: parts that do not fit together, or a scale that is not > 0.
@@ -35,99 +40,166 @@ class Layout:
     channels: tuple[tuple[str, ...], ...]
     shift: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
+    units: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.streams or len(self.streams) != len(self.channels):
             raise ParameterError("channels", len(self.channels), f"{len(self.streams)}: one tuple per stream")
-        n_columns = sum(len(c) for c in self.channels)
-        if not self.shift.shape == self.scale.shape == (n_columns,):
-            raise ParameterError("shift, scale", (self.shift.shape, self.scale.shape), f"({n_columns},)")
+        widths = [len(c) for c in self.channels]
+        if not self.shift.shape == self.scale.shape == (sum(widths),):
+            raise ParameterError("shift, scale", (self.shift.shape, self.scale.shape), f"({sum(widths)},)")
         if not (np.isfinite(self.shift).all() and np.isfinite(self.scale).all() and (self.scale > 0).all()):
             raise ParameterError("shift, scale", "NaN, infinite or scale <= 0", "finite numbers, scale > 0")
+        units = self.units or tuple(("",) * width for width in widths)
+        if [len(u) for u in units] != widths:
+            raise ParameterError("units", [len(u) for u in units], f"{widths}: one per column")
+        set_fields(self, units=units)
 
     @property
     def n_features(self) -> int:
         """Columns of ``model_inputs``: every feature on two scales, and one presence flag a stream."""
         return 2 * sum(len(c) for c in self.channels) + len(self.streams)
 
+    @property
+    def raw_columns(self) -> tuple[tuple[int, int], ...]:
+        """(first, last) of each stretch of columns of ``model_inputs`` that hold raw patches (``raw.py``)."""
+        is_raw = [statistic_of(c).startswith(RAW) for channels in self.channels for c in channels]
+        edges = np.diff(np.array([0, *is_raw, *is_raw, *[0] * (len(self.streams) + 1)], np.int8))
+        return tuple(
+            zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True)
+        )
 
-def session_table(session: Session, hop: float, layout: Layout | None = None) -> FrameTable:
-    """A session's frames on one grid; with a layout, only the streams that it knows.
+    @property
+    def sources(self) -> Sources:
+        """Streams, channels and units: what columns are matched by."""
+        return Sources(self.streams, self.channels, self.units)
+
+
+def session_table(
+    session: Session, hop: float, layout: Layout | None = None, *, raw: bool = False
+) -> FrameTable:
+    """A session's frames on one grid; with a layout, only the streams that feed it.
 
     Args:
         session: with streams.
         hop: seconds per frame, > 0.
         layout: of a model, or None for all streams.
+        raw: raw patches beside the frames; with a layout, that says.
 
     Raises:
-        InputError: E-MODEL-STREAMS, the session has none of the model's streams; E-MODEL-CHANNELS, a stream
-            of the right name has other channels.
+        InputError: E-MODEL-STREAMS, nothing in the session resembles anything that the model reads;
+            E-MODEL-CHANNELS, a stream of the right name does not, or at its rate has no frequency band of it.
     """
     if layout is None:
-        return frame_table(session.streams, hop)
-    known = [s for s in session.streams if s.name in layout.streams]
-    if not known and len(session.streams) == len(layout.streams) == 1:
-        # one stream on both sides: the name of the file does not matter, the channels do
-        known = [_renamed(session.streams[0], layout.streams[0])]
+        table = frame_table(session.streams, hop)
+        return with_raw_patches(table, session.streams) if raw else table
+    model, expected = layout.sources, _expected(session)
+    alone = len(model.streams) == len(expected.streams) == 1
+    ours, theirs = model.devices, expected.devices
+    feeding = {theirs[j].stream for _, j in paired(ours, theirs, alone)}
+    known = [s for s in session.streams if s.name in feeding]
     if not known:
-        raise InputError(
-            "E-MODEL-STREAMS",
-            f"session {session.name!r} has streams {sorted(s.name for s in session.streams)}; the model reads"
-            f" {sorted(layout.streams)}",
-            hint="name the files as in training, or train on such sessions",
-        )
+        raise _nothing_in_common(session, layout, alone)
     table = frame_table(known, hop)
-    for name, channels in zip(table.names, table.channels, strict=True):
-        wanted = layout.channels[layout.streams.index(name)]
-        if channels != wanted:
-            found = sorted({c.split(".")[0] for c in channels} ^ {c.split(".")[0] for c in wanted})
-            raise InputError(
-                "E-MODEL-CHANNELS",
-                f"stream {name!r} and the model differ in their channels or in the bands that their rates allow:"
-                f" {found or 'other frequency bands'}",
-                hint="use the channels and about the rate of training",
-            )
-    return table
+    return with_raw_patches(table, known) if layout.raw_columns else table
 
 
-def _renamed(stream: Stream, name: str) -> Stream:
-    return replace(stream, name=name)
+def layout_findings(session: Session, layout: Layout) -> tuple[Finding, ...]:
+    """What a model has to say of a session's channels: none when it reads them all under their own names.
+
+    Args:
+        session: with streams.
+        layout: of the model.
+    """
+    return reading_findings(_expected(session), layout.sources)
+
+
+def _expected(session: Session) -> Sources:
+    channels = tuple(expected_channels(s) for s in session.streams)
+    units = []
+    for stream, columns in zip(session.streams, channels, strict=True):
+        per_channel = len(columns) // stream.n_channels if stream.modality != "audio" else 0
+        named = [unit for unit in stream.units for _ in range(per_channel)]
+        units.append(tuple(named) or ("",) * len(columns))
+    return Sources(tuple(s.name for s in session.streams), channels, tuple(units))
+
+
+def _nothing_in_common(session: Session, layout: Layout, alone: bool) -> InputError:
+    names = {s.name for s in session.streams}
+    shared = sorted(names & set(layout.streams)) or (sorted(names) if alone else [])
+    if not shared:
+        return InputError(
+            "E-MODEL-STREAMS",
+            f"session {session.name!r} has streams {sorted(names)}; the model reads {sorted(layout.streams)}, and no"
+            " channel is alike in name, kind or unit",
+            hint="name files and channels as in training, or train on such sessions",
+        )
+    return InputError(
+        "E-MODEL-CHANNELS",
+        f"no channel of stream {shared[0]!r} is alike in name, kind or unit to one that the model reads, or its rate"
+        " allows none of the frequency bands",
+        hint="use the channels and about the rate of training",
+    )
 
 
 def fit_layout(tables: Sequence[FrameTable]) -> Layout:
-    """The union of the tables' streams, and the robust scale of each column over all of them.
+    """The union of the tables' streams and channels, and the robust scale of each column over all of them.
+
+    Streams of one name may differ in channels and rates: devices that are alike (``channels.py``) share their
+    columns, others get their own.
 
     Args:
         tables: at least one, all of one hop.
-
-    Raises:
-        InputError: E-MODEL-CHANNELS, one stream name with different channels in two sessions.
     """
-    channels: dict[str, tuple[str, ...]] = {}
-    blocks: dict[str, list[npt.NDArray[np.float32]]] = {}
-    for table in tables:
-        for name, columns, block in zip(table.names, table.channels, table.blocks, strict=True):
-            if channels.setdefault(name, columns) != columns:
-                raise InputError(
-                    "E-MODEL-CHANNELS",
-                    f"stream {name!r} has different channels or rates in two sessions",
-                    hint="train on sessions of one layout, or rename the stream of one of them",
-                )
-            blocks.setdefault(name, []).append(block)
-    names = tuple(sorted(channels))
+    model = _union(tables)
+    readings = [read_blocks(table, model) for table in tables]
     shifts, scales = [], []
-    for name in names:
-        rows = np.concatenate(blocks[name])
+    for k in range(len(model.streams)):
+        rows = np.concatenate([r.blocks[k] for r in readings if r.fed[k]])
         shift, scale = robust_location_scale(rows[:: 1 + len(rows) // _SAMPLED])
         shifts.append(shift)
         scales.append(scale)
     return Layout(
         tables[0].hop,
-        names,
-        tuple(channels[n] for n in names),
+        model.streams,
+        model.channels,
         np.concatenate(shifts).astype(np.float32),
         np.concatenate(scales).astype(np.float32),
+        model.units,
     )
+
+
+def _union(tables: Sequence[FrameTable]) -> Sources:
+    """Streams in order of name; the columns of the first table that has the stream, then what others add."""
+    found: dict[str, dict[str, str]] = {}  # stream -> column -> unit
+    for table in tables:
+        own = sources_of(table)
+        for name, channels, units, block in zip(
+            own.streams, own.channels, own.units, table.blocks, strict=True
+        ):
+            known = found.setdefault(name, {})
+            units = inferred_units(name, channels, units, block)
+            if not known:
+                known.update(zip(channels, units, strict=True))
+            elif tuple(known) != channels:
+                _add(
+                    known, devices(name, tuple(known), tuple(known.values())), devices(name, channels, units)
+                )
+    names = tuple(sorted(found))
+    return Sources(
+        names, tuple(tuple(found[n]) for n in names), tuple(tuple(found[n].values()) for n in names)
+    )
+
+
+def _add(known: dict[str, str], ours: Sequence[Device], theirs: Sequence[Device]) -> None:
+    """What devices of another session of the same stream have beyond those that are known."""
+    partner = {j: i for i, j in paired(ours, theirs, alone=True)}
+    for j, device in enumerate(theirs):
+        like = {s.axis: s.name for s in ours[partner[j]].slots} if j in partner else {}
+        for slot in device.slots:
+            for statistic in slot.columns:
+                name = like.get(slot.axis, slot.name)
+                known.setdefault(f"{name}.{statistic}" if statistic else name, device.unit)
 
 
 def model_inputs(table: FrameTable, layout: Layout) -> npt.NDArray[np.float32]:
@@ -137,19 +209,25 @@ def model_inputs(table: FrameTable, layout: Layout) -> npt.NDArray[np.float32]:
     levels such as gravity. Missing cells are 0, which is the median on either scale.
 
     Args:
-        table: a session's frames; every stream of it is in the layout.
+        table: a session's frames.
         layout: of the model.
+
+    Raises:
+        InputError: E-MODEL-CHANNELS, nothing in the table feeds the model.
     """
+    reading = read_blocks(table, layout.sources)
+    if not any(reading.fed):
+        raise InputError(
+            "E-MODEL-CHANNELS",
+            f"no channel of streams {sorted(table.names)} is alike in name, kind or unit to one that the model reads",
+            hint="use the channels and about the rate of training",
+        )
     absolute, relative, present = [], [], []
     column = 0
-    for name, channels in zip(layout.streams, layout.channels, strict=True):
-        width = len(channels)
+    for block in reading.blocks:
+        width = block.shape[1]
         shift, scale = layout.shift[column : column + width], layout.scale[column : column + width]
         column += width
-        if name in table.names:
-            block = table.blocks[table.names.index(name)]
-        else:
-            block = np.full((table.n_frames, width), np.nan, np.float32)
         absolute.append(np.clip((block - shift) / scale, -_LIMIT, _LIMIT))
         relative.append(robust_scaled(block, _LIMIT, 0.1 * scale))
         present.append(np.isfinite(block).any(axis=1, keepdims=True).astype(np.float32))

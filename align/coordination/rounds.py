@@ -12,7 +12,7 @@ section 3; deterministic annealing, Rose, Proc. IEEE 86(11), 1998, section II.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from align.answers import Evidence
 from align.coordination.coarse import CoarseView
 from align.coordination.examples import Example
-from align.coordination.gaussians import Counts, count_frames, fit_gaussians
+from align.coordination.gaussians import Counts, TextGaussians, count_frames, fit_gaussians
 from align.coordination.lags import signed_distance
 from align.datatypes import Floats, Note
 from align.matching import posterior_cover
@@ -32,13 +32,16 @@ __all__ = [
     "Belief",
     "Regime",
     "Scene",
+    "Tell",
     "Weak",
     "annealed",
     "exact_times",
+    "gaussians_of",
     "lengths",
 ]
 
 Weak = Sequence[tuple[Example, Sequence[Note]]]
+Tell = Callable[[int, int], None]
 START_SD = 0.8  # of the log duration before anything is known
 _LEAST_SD, _SETTLED = 0.2, 6  # what it comes down to, from which round on
 LEAST_TIMES = 8  # exact times from which their lag is learned
@@ -97,11 +100,39 @@ class Belief:
     soft: tuple[Floats, ...] = ()
     moments: Floats = dataclasses.field(default_factory=lambda: np.zeros((0, 4)))
 
+    @property
+    def nothing(self) -> float:
+        """Share of the time that the posteriors give to "nothing"."""
+        total = sum(float(s.sum()) for s in self.soft)
+        return sum(float(s[:, -1].sum()) for s in self.soft) / max(total, 1.0)
 
-def annealed(scene: Scene, belief: Belief, regime: Regime, rounds: int) -> Belief:
-    """All rounds; the first without labelled spans sees the notes' order and times alone."""
-    is_started = len(scene.known_texts) > 0
-    gaussians = fit_gaussians(scene.sure, scene.kin, regime.tied) if is_started else None
+    @property
+    def placed(self) -> float:
+        """Mean probability of a note of being placed."""
+        return float(self.moments[:, 3].mean()) if len(self.moments) else 0.0
+
+
+def annealed(
+    scene: Scene,
+    belief: Belief,
+    regime: Regime,
+    rounds: int,
+    tell: Tell | None = None,
+    gaussians: TextGaussians | None = None,
+) -> Belief:
+    """All rounds; the first without labelled spans or Gaussians sees the notes' order and times alone.
+
+    Args:
+        scene: sessions and what is known for sure.
+        belief: to start from.
+        regime: how much frames count.
+        rounds: after the first, >= 1.
+        tell: called as ``tell(done, total)`` after each.
+        gaussians: how texts look, where that is known already.
+    """
+    is_started = len(scene.known_texts) > 0 or gaussians is not None
+    if gaussians is None and is_started:
+        gaussians = gaussians_of(scene, belief, regime.tied)
     for round_ in range(rounds + 1):
         progress = max(0, round_ - 1) / max(1, rounds - 1)
         looks = regime.first_looks * (regime.last_looks / regime.first_looks) ** progress
@@ -115,10 +146,25 @@ def annealed(scene: Scene, belief: Belief, regime: Regime, rounds: int) -> Belie
         belief = _expect(scene, belief, odds)
         open_sd = 0.0 if is_started else START_SD * (1.0 - round_ / _SETTLED)
         belief = _learned(scene, belief, max(_LEAST_SD, open_sd))
-        texts = [e.notes for e, _ in scene.weak]
-        counts = count_frames(scene.frames, belief.soft, texts, scene.sure.first.shape)
-        gaussians = fit_gaussians(counts.plus(scene.sure, _LABELLED_WEIGHT), scene.kin, regime.tied)
+        gaussians = gaussians_of(scene, belief, regime.tied)
+        if tell is not None:
+            tell(round_ + 1, rounds + 1)
     return belief
+
+
+def gaussians_of(scene: Scene, belief: Belief, tied: float) -> TextGaussians:
+    """How texts look under a belief's posteriors and the labelled spans.
+
+    Args:
+        scene, belief: as for ``annealed``.
+        tied: see ``fit_gaussians``.
+    """
+    counts = scene.sure
+    if belief.soft:
+        texts = [e.notes for e, _ in scene.weak]
+        seen = count_frames(scene.frames, belief.soft, texts, scene.sure.first.shape)
+        counts = seen.plus(scene.sure, _LABELLED_WEIGHT)
+    return fit_gaussians(counts, scene.kin, tied)
 
 
 def _expect(scene: Scene, belief: Belief, odds: Sequence[Floats]) -> Belief:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from align import clock
 from align.datatypes import Stream
 from align.errors import ParameterError
 from align.features.audio import mel_frames
+from align.features.heartbeats import beat_columns, ecg_channels
 from align.features.windows import motion_frames
 
 __all__ = ["FrameTable", "featurize", "frame_table", "natural_hop"]
@@ -71,7 +72,8 @@ def featurize(stream: Stream, *, hop: float | None = None, window: float | None 
 class FrameTable:
     """Frames of several streams on one grid: row k covers [(first + k) hop, (first + k + 1) hop) seconds.
 
-    ``blocks`` one (n_frames, n_features) float32 per stream, NaN where that stream has no data.
+    ``blocks`` one (n_frames, n_features) float32 per stream, NaN where that stream has no data. ``units`` of the
+    raw channels that the columns describe, like ``channels``; empty: unknown.
     """
 
     first: int
@@ -79,6 +81,7 @@ class FrameTable:
     names: tuple[str, ...]
     channels: tuple[tuple[str, ...], ...]
     blocks: tuple[npt.NDArray[np.float32], ...]
+    units: tuple[tuple[str, ...], ...] = ()
 
     @property
     def n_frames(self) -> int:
@@ -93,6 +96,8 @@ class FrameTable:
 def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
     """Featurize every stream at ``hop`` and lay the frames on one grid; nothing is filled or interpolated.
 
+    Leads of an electrocardiogram bring what their heartbeats do, behind the other columns.
+
     Args:
         streams: at least one, on one clock.
         hop: seconds per frame, > 0.
@@ -100,7 +105,7 @@ def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
     Raises:
         ParameterError, InputError: as ``featurize``, and E-NO-FRAMES when there is no stream.
     """
-    frames = [featurize(s, hop=hop) for s in streams]
+    frames = [_with_beats(s, featurize(s, hop=hop)) for s in streams]
     first = min(clock.nearest_sample(f.start, 0.0, 1.0 / hop) for f in frames)
     last = max(clock.nearest_sample(f.end, 0.0, 1.0 / hop) for f in frames)
     blocks = []
@@ -111,5 +116,25 @@ def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
             block[at : at + high - low] = f.values[low:high]
         blocks.append(block)
     return FrameTable(
-        first, hop, tuple(f.name for f in frames), tuple(f.channels for f in frames), tuple(blocks)
+        first,
+        hop,
+        tuple(f.name for f in frames),
+        tuple(f.channels for f in frames),
+        tuple(blocks),
+        tuple(f.units for f in frames),
+    )
+
+
+def _with_beats(stream: Stream, frames: Stream) -> Stream:
+    """Frames with the columns of ``heartbeats.beat_columns`` behind them where the stream has such leads."""
+    leads = ecg_channels(stream) if stream.modality == "sensor" else ()
+    if not leads:
+        return frames
+    columns, names = beat_columns(stream, frames.times() + 0.5 / frames.rate)
+    units = [stream.units[i] for i in leads for _ in range(len(names) // len(leads))]
+    return replace(
+        frames,
+        values=np.concatenate([frames.values, columns.astype(frames.values.dtype)], axis=1),
+        channels=(*frames.channels, *names),
+        units=(*frames.units, *units),
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from align.datatypes import Stream
 
-__all__ = ["Group", "groups", "in_g", "in_rad_per_s"]
+__all__ = ["Group", "groups", "in_g", "in_rad_per_s", "judge_channel", "name_words"]
 
 _KINDS: dict[str, frozenset[str]] = {
     "acceleration": frozenset({"acc", "accel", "accelerometer", "acceleration", "accelerations"}),
@@ -40,6 +40,10 @@ _UNITS: dict[str, frozenset[str]] = {
     "light": frozenset({"lx", "lux"}),
     "air pressure": frozenset({"hpa", "mbar"}),
 }
+_VOLTS = frozenset({"mv", "uv", "µv", "μv"})
+_LEAD = re.compile(
+    r"^(m?v[1-9]r?|m?cl[1-6]|av[rlf]|m?l?i{1,3}|[a-z]{2,5}-ecg)$"
+)  # of an electrocardiogram, in volts
 _SHORT = re.compile(r"^(a|acc|accel|g|gyr|gyro)_?([xyz])$")
 _G = 9.80665
 _TO_G = {"g": 1.0, "mg": 1e-3, "m/s2": 1 / _G, "m/s^2": 1 / _G, "m/s²": 1 / _G, "m s-2": 1 / _G}
@@ -68,8 +72,8 @@ def groups(stream: Stream) -> list[Group]:
     found: dict[tuple[str, str], list[tuple[str, int]]] = {}
     known: dict[tuple[str, str], bool] = {}
     for column, (name, unit) in enumerate(zip(stream.channels, stream.units, strict=True)):
-        kind, place, axis = _judge(name, unit)
-        label = kind or " ".join(_words(name)) or name
+        kind, place, axis = judge_channel(name, unit)
+        label = kind or " ".join(name_words(name)) or name
         key = (label, place if kind else "") if axis or not kind else (label, f"{place}\0{column}")
         found.setdefault(key, []).append((axis, column))
         known[key] = kind is not None
@@ -85,23 +89,40 @@ def groups(stream: Stream) -> list[Group]:
     ]
 
 
-def _words(name: str) -> list[str]:
+def name_words(name: str) -> list[str]:
+    """The words of a channel's name in lower case: "AccX", "acc_x" and "acc x" are two.
+
+    Args:
+        name: as written by the source.
+
+    >>> name_words("leftWrist_acc_x")
+    ['left', 'wrist', 'acc', 'x']
+    """
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return [w for w in re.split(r"[^0-9a-zA-Z²°]+", spaced.lower()) if w]
 
 
-def _judge(name: str, unit: str) -> tuple[str | None, str, str]:
-    """Kind or None, the other words of the name, and the axis ("x", "y", "z" or "")."""
+def judge_channel(name: str, unit: str) -> tuple[str | None, str, str]:
+    """Kind or None, the other words of the name, and the axis ("x", "y", "z" or "").
+
+    Args:
+        name, unit: as written by the source.
+
+    >>> judge_channel("wrist_acc_x", ""), judge_channel("gas flow", "l/s"), judge_channel("V1", "mV")
+    (('acceleration', 'wrist', 'x'), (None, '', ''), ('ecg', 'V1', ''))
+    """
     short = _SHORT.match(name.lower())
     if short:
         return ("acceleration" if short[1].startswith("a") else "rotation"), "", short[2]
-    words = [w for word in _words(name) for w in _split_axis(word)]
+    words = [w for word in name_words(name) for w in _split_axis(word)]
     axis = next((w for w in words if w in ("x", "y", "z")), "")
     rest = [w for w in words if w not in ("x", "y", "z", "axis")]
     for kind, names in _KINDS.items():
         if any(w in names for w in rest):
             named = names | set(kind.split())
             return kind, " ".join(w for w in rest if w not in named), axis
+    if unit.strip().lower() in _VOLTS and _LEAD.match(name.strip().lower()):
+        return "ecg", name, ""
     for kind, units in _UNITS.items():
         if unit.strip().lower() in units:
             return kind, " ".join(rest), axis

@@ -66,7 +66,8 @@ def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
         window: seconds of signal behind one frame; at least one sample is taken.
 
     Returns:
-        Stream of frames at ``1 / hop`` hertz; its runs are the stream's runs that hold a cell's centre.
+        Stream of frames at ``1 / hop`` hertz; its runs are the stream's runs that hold a cell's centre; its units
+        are those of the channels that the columns describe.
 
     Raises:
         InputError: E-NO-FRAMES, no run is long enough to hold the centre of a frame; E-RANGE, a value whose
@@ -95,10 +96,18 @@ def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
         name=stream.name,
         modality=stream.modality,
         channels=channels,
+        units=_units(stream, names, len(channels)),
         run_index=run_index,
         run_start=run_start,
         epoch=stream.epoch,
     )
+
+
+def _units(stream: Stream, names: tuple[str, ...], n_columns: int) -> tuple[str, ...]:
+    """(n_columns,) the unit of the channel that each column describes; a magnitude has that of its x axis."""
+    units = dict(zip(stream.channels, stream.units, strict=True))
+    found = [units.get(n) or units.get(n.replace("*", "x")) or units.get(n.replace("*", "X")) for n in names]
+    return tuple(unit or "" for unit in found for _ in range(n_columns // len(names)))
 
 
 def _check_range(stream: Stream) -> None:

@@ -232,6 +232,13 @@ def _last_start(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _reaches(sums: Floats, price: Floats, s: int, t: int, penalty: float) -> bool:
+    """Whether t's price is that of a last segment s..t, but for rounding."""
+    excess = _value(sums, price, s, t) - (price[t] - penalty)
+    return excess <= 2e-13 * (abs(price[t]) + penalty + abs(price[s]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def last_settled(sums: Floats, price: Floats, front: int, n: int, penalty: float, min_size: int) -> int:
     """The last change point that stays in an optimal segmentation whatever comes after the n samples.
 
@@ -262,14 +269,16 @@ def last_settled(sums: Floats, price: Floats, front: int, n: int, penalty: float
             live[s] = s >= u or _value(sums, price, s, u) < price[u] + margin
             count += live[s]
     steps = 64 * n
+    start = end  # neighbours nearly always follow the same change point: that of the last one is tried first
     for s in range(end, front, -1):
         if live[s]:
             if count == 1:
                 return s - front
             if steps < 0:
                 break
-            start = _last_start(sums, price, front, s, penalty, min_size, squares)
-            steps -= s - start
+            if start > s - min_size or not _reaches(sums, price, start, s, penalty):
+                start = _last_start(sums, price, front, s, penalty, min_size, squares)
+                steps -= s - start
             count -= live[start]
             live[start] = True
     return 0

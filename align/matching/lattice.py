@@ -188,8 +188,11 @@ def _by_note(evidence: Evidence) -> npt.NDArray[np.float32]:
 def _edge_gain(evidence: Evidence) -> Floats:
     """(n + 1,) log of how much likelier an edge is here than anywhere: change points take a share of all edges.
 
-    ``log((1 - q) + q e(t) / mean(e))`` with q = ``P_EDGE`` and e(t) = 1 within a frame of a change point, else 0.
+    ``log((1 - q) + q e(t) / mean(e))`` with q = ``P_EDGE`` and e(t) = 1 within a frame of a change point, else 0. Where
+    the evidence brings its own gain, that.
     """
+    if evidence.gain.size:
+        return evidence.gain
     n = len(evidence.observed)
     on = np.zeros(n + 1)
     for off in range(-_NEAR, _NEAR + 1):

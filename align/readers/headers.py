@@ -9,7 +9,7 @@ from align.datatypes import Finding
 from align.errors import InputError
 from align.readers.policy import Policy
 
-__all__ = ["check_header", "check_names", "separator_of"]
+__all__ = ["check_header", "check_names", "left_out", "separator_of"]
 
 _NUMBER_OR_TIME = re.compile(
     r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*|(?i:nan|[+-]?inf)|"
@@ -58,3 +58,11 @@ def check_names(names: list[str], policy: Policy, path: Path, line: int | None) 
             hint = "give each column its own name"
             raise InputError("E-DUP-COLUMN", said, hint=hint, file=path, line=line, column=name)
         seen[name] = column
+
+
+def left_out(names: list[str], others: tuple[int, ...]) -> tuple[Finding, ...]:
+    """The finding about further columns that are named like times and are not read as channels."""
+    if not others:
+        return ()
+    listed = ", ".join(names[i] for i in others)
+    return (Finding("W-TIME-COLUMN", f"also named like times and left out: {listed}", len(others)),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from align.errors import InputError
 from align.readers.cells import lines_of
-from align.readers.headers import check_names
+from align.readers.gathering import Cells, RawTable
+from align.readers.headers import check_names, left_out
 from align.readers.policy import Policy
-from align.readers.text_tables import RawTable, kind_of_text, left_out, strict_text
-from align.readers.timestamps import find_time_column
+from align.readers.text_tables import kind_of_text, strict_text
+from align.readers.timestamps import find_time_column, parse_time_column
 
 __all__ = ["read_json_table"]
 
@@ -73,10 +75,12 @@ def read_json_table(path: Path, policy: Policy) -> RawTable:
                 declared[i, k] = True
             elif cell is not None:
                 raise _not_a_number(cell, path, line, key)
-    times = [_time_text(row[keys[time]], path, line) for row, line in zip(rows, lines, strict=True)]
-    series = pl.Series(times, dtype=pl.String)
-    findings = left_out(keys, others)
-    return RawTable(keys[time], series, channels, values, declared, lines.__getitem__, findings)
+    texts = [_time_text(row[keys[time]], path, line) for row, line in zip(rows, lines, strict=True)]
+    written = pl.Series(texts, dtype=pl.String)
+    times = partial(parse_time_column, keys[time], written, policy, file=str(path), lines=lines.__getitem__)
+    cells = Cells(len(channels), policy, wide=True)
+    cells.add(values, declared)
+    return RawTable(times, channels, cells, lines.__getitem__, left_out(keys, others))
 
 
 def _row(text: str, path: Path, line: int) -> dict[str, Any]:

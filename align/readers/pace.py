@@ -56,16 +56,16 @@ def measure_period(times: Ints, gap_factor: float) -> Pace:
     low, high = int(steps.min()), int(steps.max())
     if low == high and low > 0:
         return Pace(float(low), low, 1)
-    positive = steps[steps > 0]
+    positive = steps if low > 0 else steps[steps > 0]
     if positive.size == 0:  # all times are equal: whoever asks sees the ties
         return Pace(1.0, 1, 1)
     resolution = int(np.gcd.reduce(positive[:100_000]))
     typical = float(np.partition(positive, (positive.size - 1) // 2)[(positive.size - 1) // 2])
-    near = steps[steps <= gap_factor * typical]
+    near = steps if high <= gap_factor * typical else steps[steps <= gap_factor * typical]
     if times.size >= _COARSE * (positive.size + 1) and positive.size > 1:
         group = times.size / (positive.size + 1)
         return Pace(float(near.sum() / max(1.0, near.size - group + 1.0)), resolution, round(group))
-    if (np.abs(positive - typical) <= 1e-3 * typical).mean() >= 0.9:
+    if _share_near(positive, typical, 1e-3) >= 0.9:
         return Pace(typical, resolution, 1)
     if resolution * 4 > typical:
         mean = float(near.mean())
@@ -75,6 +75,13 @@ def measure_period(times: Ints, gap_factor: float) -> Pace:
     if steps.size < 16:
         return Pace(float(positive[np.abs(positive / typical - 1.0) <= 0.5].mean()), resolution, 1)
     return Pace(_wound(times, steps, typical, gap_factor), resolution, 1)
+
+
+def _share_near(steps: Ints, typical: float, share: float) -> float:
+    """How many of the steps lie within a share of a typical one."""
+    size = 1 << 20  # rows at a time: no second array as long as a day's
+    parts = (steps[i : i + size] for i in range(0, steps.size, size))
+    return sum(int((np.abs(p - typical) <= share * typical).sum()) for p in parts) / steps.size
 
 
 def _keeps_step(times: Ints, paused: bool, mean: float, resolution: int) -> bool:

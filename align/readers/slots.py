@@ -9,6 +9,7 @@ rows of NaN that stand for lost samples, and the runs (cut at every step over ``
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ _LATE = 0.4  # a row that the next one follows this much (in periods) too soon w
 _BLOCK = 512  # samples per estimate of the phase
 _WANDER = 0.49  # periods that the phase may wander within one run
 STEADY = 0.05  # periods: a clock that keeps to its grid this well starts exactly where it was written
+_PART = 1 << 20  # rows looked at together, where what is looked for does not need all
 _STALL = 32  # a pause of more periods than this is a gap even when a batch of late samples follows it
 
 
@@ -37,13 +39,27 @@ class Grid:
     first: Ints
     start: Ints
 
+    @property
+    def n_slots(self) -> int:
+        return int(self.slot[-1]) + 1
+
+    def jitter(self) -> tuple[float, float]:
+        """Standard deviation and largest size of ``off``."""
+        mean = self.off.mean()
+        squares = 0.0
+        for begin in range(0, self.off.size, _PART):
+            away = self.off[begin : begin + _PART] - mean
+            squares += float((away * away).sum())
+        most = max(float(self.off.max()), -float(self.off.min()))
+        return float(np.sqrt(squares / self.off.size)), most
+
 
 def lay_out(times: Ints, period: float, gap: float) -> Grid:
     """Slots, runs and run starts at one period."""
-    rows = np.arange(times.size, dtype=np.int64)
-    off = (times - times[0]) / period - rows
+    off = _away(times, period)
     if off.max() <= STEADY and off.min() >= -STEADY:
-        return Grid(period, rows, off, np.zeros(1, np.int64), times[:1])
+        return Grid(period, np.arange(times.size), off, np.zeros(1, np.int64), times[:1])
+    del off  # a day at 100 Hz is 69 MB in every array
     cuts = np.flatnonzero(np.diff(times) > max(_STALL, gap) * period) + 1
     cuts = np.concatenate([cuts, _inner_cuts(times, cuts, period, gap)])
     first = np.unique(np.concatenate([[0], cuts])).astype(np.int64)
@@ -58,6 +74,15 @@ def lay_out(times: Ints, period: float, gap: float) -> Grid:
     start = _apart(start, length, period)
     written = (times - start[run]) / period
     return Grid(period, slot + run_index[run], written - slot, first, start)
+
+
+def _away(times: Ints, period: float) -> Floats:
+    """(n,) periods that each row comes later than a perfect clock from the first row on."""
+    away = np.empty(times.size)
+    for begin in range(0, times.size, _PART):
+        part = times[begin : begin + _PART]
+        away[begin : begin + _PART] = (part - times[0]) / period - np.arange(begin, begin + part.size)
+    return away
 
 
 def _inner_cuts(times: Ints, cuts: Ints, period: float, gap: float) -> Ints:
@@ -129,11 +154,21 @@ def _cut_wander(first: Ints, phase: Floats) -> Ints:
     for i in np.flatnonzero(high - low > _WANDER):
         begin, end = int(first[i]), int(ends[i])
         while begin < end:
-            ahead = phase[begin:end]
-            width = np.maximum.accumulate(ahead) - np.minimum.accumulate(ahead)
-            begin += int(np.searchsorted(width, _WANDER, side="right"))
+            begin = _left_at(phase, begin, end)
             cuts.append(np.array([begin])) if begin < end else None
     return np.unique(np.concatenate(cuts))
+
+
+def _left_at(phase: Floats, begin: int, end: int) -> int:
+    """The first row at which the phase from ``begin`` on has left the width ``_WANDER``; ``end`` when none."""
+    size = 4 * _BLOCK  # a few rows first: a long run may have to be cut often
+    while True:
+        ahead = phase[begin : min(begin + size, end)]
+        width = np.maximum.accumulate(ahead) - np.minimum.accumulate(ahead)
+        found = int(np.searchsorted(width, _WANDER, side="right"))
+        if found < ahead.size or begin + size >= end:
+            return begin + found
+        size *= 4
 
 
 def _starts(times: Ints, first: Ints, slot: Ints, period: float) -> Ints:
@@ -155,17 +190,41 @@ def _apart(start: Ints, length: Ints, period: float) -> Ints:
     return out
 
 
-def refined(times: Ints, grid: Grid) -> tuple[float, float]:
+def refined(grid: Grid) -> tuple[float, float]:
     """Period by least squares of time on slot, each run with its own start, and its standard error (ns)."""
-    ends = np.append(grid.first[1:], times.size)
-    run = np.repeat(np.arange(grid.first.size), ends - grid.first)
-    within = (grid.slot - grid.slot[grid.first][run]).astype(np.float64)
-    centred = within - (np.add.reduceat(within, grid.first) / (ends - grid.first))[run]
-    off = grid.off - (np.add.reduceat(grid.off, grid.first) / (ends - grid.first))[run]
-    spread = float(centred @ centred)
+    n, n_runs = grid.slot.size, grid.first.size
+    count = np.diff(np.append(grid.first, n))
+    total, late = np.zeros(n_runs), np.zeros(n_runs)
+    for rows, runs, starts, run in _parts(grid.first, n):
+        total[runs] += np.add.reduceat(_within(grid, rows, run), starts)
+        late[runs] += np.add.reduceat(grid.off[rows], starts)
+    centre, usual = total / count, late / count
+    spread = slope = power = 0.0
+    for rows, _, _, run in _parts(grid.first, n):
+        centred = _within(grid, rows, run) - centre[run]
+        spread += float(centred @ centred)
+        slope += float(centred @ (grid.off[rows] - usual[run]))
     if spread == 0.0:
         return grid.period, 0.0
-    slope = float(centred @ off) / spread
-    rest = off - slope * centred
-    doubt = float(np.sqrt(rest @ rest / max(1, times.size - grid.first.size - 1) / spread))
+    slope /= spread
+    for rows, _, _, run in _parts(grid.first, n):
+        rest = (grid.off[rows] - usual[run]) - slope * (_within(grid, rows, run) - centre[run])
+        power += float(rest @ rest)
+    doubt = float(np.sqrt(power / max(1, n - n_runs - 1) / spread))
     return grid.period * (1.0 + slope), grid.period * doubt
+
+
+def _within(grid: Grid, rows: slice, run: Ints) -> Floats:
+    """Slots of some rows, counted from the first of their run."""
+    return (grid.slot[rows] - grid.slot[grid.first][run]).astype(np.float64)
+
+
+def _parts(first: Ints, n: int) -> Iterator[tuple[slice, slice, Ints, Ints]]:
+    """Stretches of rows: the rows, the runs that they touch, where each begins among them, and each row's run."""
+    for begin in range(0, n, _PART):
+        end = min(begin + _PART, n)
+        low = int(np.searchsorted(first, begin, side="right")) - 1
+        high = int(np.searchsorted(first, end, side="left"))
+        starts = np.maximum(first[low:high], begin) - begin
+        run = np.repeat(np.arange(low, high), np.diff(np.append(starts, end - begin)))
+        yield slice(begin, end), slice(low, high), starts, run

@@ -1,17 +1,15 @@
 """CSV and TSV as columns of numbers: polars for the good path, a line scanner that says where a fault is.
 
-The fast reader's schema is fixed (the time column is text, every other column float64), so nothing is inferred.
-What it silently pads or drops shows as nulls; any null or failure sends the file to the scanner, which either
-finds the fault, with its line and column, or reads the file after all.
+The fast reader (``fast_text``) balks at anything unusual; then the scanner either finds the fault, with its line
+and column, or reads the file after all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +17,13 @@ import numpy.typing as npt
 from align.datatypes import Finding, Floats
 from align.errors import InputError
 from align.readers.cells import csv_records, lines_of
-from align.readers.headers import check_header, separator_of
+from align.readers.fast_text import read_fast
+from align.readers.gathering import Cells, RawTable
+from align.readers.headers import check_header, left_out, separator_of
 from align.readers.policy import Policy
-from align.readers.timestamps import find_time_column
+from align.readers.timestamps import find_time_column, parse_time_column
 
-if TYPE_CHECKING:
-    import polars as pl
-
-__all__ = ["RawTable", "kind_of_text", "left_out", "read_text_table", "strict_text"]
+__all__ = ["kind_of_text", "read_text_table", "strict_text"]
 
 _CHUNK = 1 << 24
 _KINDS = (
@@ -44,23 +41,6 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RawTable:
-    """A table before its times are read.
-
-    ``time`` (n,) as written; ``values`` f8 (n, n_channels), NaN where a cell is empty, NaN or declared missing;
-    ``declared`` the mask of the last kind, or None; ``lines`` row -> line, None for a format without lines.
-    """
-
-    time_name: str
-    time: pl.Series
-    channels: tuple[str, ...]
-    values: npt.NDArray[np.floating[Any]]
-    declared: npt.NDArray[np.bool_] | None = None
-    lines: Callable[[int], int] | None = None
-    findings: tuple[Finding, ...] = ()
-
-
 def kind_of_text(cell: str) -> str:
     """What a cell that is no number looks like; never its content.
 
@@ -70,8 +50,8 @@ def kind_of_text(cell: str) -> str:
     return next((kind for pattern, kind in _KINDS if re.fullmatch(pattern, cell.strip())), "text")
 
 
-def read_text_table(path: Path, separator: str, policy: Policy) -> RawTable:
-    """Read a CSV (``separator`` ",") or TSV file.
+def read_text_table(path: Path, separator: str, policy: Policy, wide: bool) -> RawTable:
+    """Read a CSV (``separator`` ",") or TSV file; ``wide`` keeps float64.
 
     Raises:
         InputError: E-NO-SAMPLES, E-LIMIT, E-NO-HEADER, E-DUP-COLUMN, E-HEADER-REPEAT, E-NO-TIME, E-RAGGED,
@@ -83,69 +63,10 @@ def read_text_table(path: Path, separator: str, policy: Policy) -> RawTable:
         ended = file.read(1) in (b"\n", b"\r")
     plain = re.fullmatch(rb"(\xef\xbb\xbf)?[^\x00\"\r]*\r?\n", head) is not None
     if plain and head.strip() and ended and not policy.na:
-        table = _fast(path, head, separator, policy)
+        table = read_fast(path, head, separator, policy, wide)
         if table is not None:
             return table
     return _scan(path, separator, policy)
-
-
-def _fast(path: Path, head: bytes, separator: str, policy: Policy) -> RawTable | None:
-    """Read with polars; None when anything at all is unusual."""
-    import polars as pl
-
-    try:
-        line = head.decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError:
-        return None
-    separator, findings = separator_of(line, separator)
-    header = [name.strip() for name in line.split(separator)]
-    check_header(header, policy, path, 1)
-    time, others = find_time_column(header, policy, file=str(path))
-    schema: dict[str, type[pl.DataType]] = {str(i): pl.Float64 for i in range(len(header))}
-    schema |= {str(i): pl.String for i in (time, *others)}
-    try:
-        frame = pl.read_csv(path, has_header=False, skip_lines=1, schema=schema, separator=separator)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        return None
-    nulls = sum(frame[str(i)].null_count() for i in range(len(header)) if i not in others)
-    if frame.height == 0 or frame[str(time)].null_count():
-        return None
-    if nulls and not _even(path, separator.encode(), len(header)):
-        return None
-    wanted = [i for i in range(len(header)) if i != time and i not in others]
-    values = frame.select(str(i) for i in wanted).to_numpy()
-    channels = tuple(header[i] for i in wanted)
-    findings += left_out(header, others)
-    return RawTable(header[time], frame[str(time)], channels, values, None, lambda row: row + 2, findings)
-
-
-def left_out(header: list[str], others: tuple[int, ...]) -> tuple[Finding, ...]:
-    """The finding about further columns that are named like times and are not read as channels."""
-    if not others:
-        return ()
-    names = ", ".join(header[i] for i in others)
-    return (Finding("W-TIME-COLUMN", f"also named like times and left out: {names}", len(others)),)
-
-
-def _even(path: Path, separator: bytes, n_fields: int) -> bool:
-    """True when every line has ``n_fields`` fields and the file has no quote and no blank line."""
-    rest = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            if b'"' in chunk:
-                return False
-            data = np.frombuffer(chunk, np.uint8)
-            ends = np.flatnonzero(data == 10)
-            before = np.searchsorted(np.flatnonzero(data == separator[0]), ends)
-            counts = np.diff(before, prepend=0)
-            if counts.size:
-                counts[0] += rest
-                rest = 0
-            if (counts != n_fields - 1).any():
-                return False
-            after = data[ends[-1] + 1 :] if ends.size else data
-            rest += int((after == separator[0]).sum())
-    return True
 
 
 def strict_text(path: Path) -> str:
@@ -212,10 +133,12 @@ def _scan(path: Path, separator: str, policy: Policy) -> RawTable:
         raise InputError("E-NO-SAMPLES", "the header stands alone: no row of samples", file=path)
     import polars as pl
 
-    times = pl.Series([row[time] for row in rows], dtype=pl.String)
-    channels = tuple(header[i] for i in wanted)
+    written = pl.Series([row[time] for row in rows], dtype=pl.String)
     findings += left_out(header, others)
-    return RawTable(header[time], times, channels, values, declared, lines.__getitem__, findings)
+    times = partial(parse_time_column, header[time], written, policy, file=str(path), lines=lines.__getitem__)
+    cells = Cells(len(wanted), policy, wide=True)
+    cells.add(values, declared)
+    return RawTable(times, tuple(header[i] for i in wanted), cells, lines.__getitem__, findings)
 
 
 def _rows(

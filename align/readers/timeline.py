@@ -59,6 +59,11 @@ class Timeline:
     loss: float
     findings: tuple[Finding, ...]
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether every row of the table is kept, where it was."""
+        return _is_arange(self.keep)
+
     def place(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
         """Rows of the whole table (n_rows, n_channels) -> grid (n_slots, n_channels), NaN where lost."""
         if self.n_slots == self.keep.size == len(values) and _is_arange(self.keep):
@@ -91,21 +96,22 @@ def runs_from_times(times_ns: Ints, policy: Policy, *, file: str = "", lines: Li
     times = np.asarray(times_ns, dtype=np.int64)
     if times.size == 0:
         raise InputError("E-NO-SAMPLES", "the file has no sample", hint="give a file with rows", file=file)
-    keep, findings = _in_order(times, policy, file, lines)
-    times = times[keep]
     if times.size == 1:
-        return _alone(times, keep, findings)
+        return _alone(times, np.zeros(1, np.int64), [])
+    keep, findings = _in_order(times, policy, file, lines)
+    times = times if keep is None else times[keep]
     times, pace, coarse = _finer(times, policy.gap_factor)
     findings += coarse
     repeated = _repeated(times, pace)
     if repeated.any():
         if policy.dup != "first":
+            keep = np.arange(times.size) if keep is None else keep
             _refuse_duplicate(keep, times, int(np.flatnonzero(repeated)[0]) + 1, file, lines)
         findings.append(
             _counted("P-DUP-TIME", int(repeated.sum()), "row", "dropped: the time of the row before")
         )
-        kept = np.concatenate([[True], ~repeated])
-        keep, times = keep[kept], times[kept]
+        kept = np.flatnonzero(np.concatenate([[True], ~repeated]))
+        keep, times = kept if keep is None else keep[kept], times[kept]
         if times.size == 1:
             return _alone(times, keep, findings)
         pace = _settled(times, measure_period(times, policy.gap_factor), policy.gap_factor)
@@ -142,22 +148,26 @@ def _settled(times: Ints, pace: Pace, gap: float) -> Pace:
     Batches that come twice a second or so give the written times side frequencies a few per cent away; a
     period taken from one of those pays with samples that were never lost.
     """
-    steps = np.diff(times)
-    mean = (
-        float(steps[steps <= 32 * pace.period].mean()) if (steps <= 32 * pace.period).any() else pace.period
-    )
     grid = lay_out(times, pace.period, gap)
-    lost = int(grid.slot[-1]) + 1 - times.size
-    if lost == 0 or not 0.8 < mean / pace.period < 1.25:
+    n_slots, jitter = grid.n_slots, grid.jitter()[0]
+    del grid
+    if n_slots == times.size:
+        return pace
+    steps = np.diff(times)
+    steps = steps[steps <= 32 * pace.period]
+    mean = float(steps.mean()) if steps.size else pace.period
+    del steps
+    if not 0.8 < mean / pace.period < 1.25:
         return pace
     other = lay_out(times, mean, gap)
-    if int(other.slot[-1]) + 1 - times.size < lost and other.off.std() <= 1.1 * grid.off.std():
-        return replace(pace, period=mean)
-    return pace
+    return (
+        replace(pace, period=mean) if other.n_slots < n_slots and other.jitter()[0] <= 1.1 * jitter else pace
+    )
 
 
 def _is_arange(index: Ints) -> bool:
-    return bool((index == np.arange(index.size)).all())
+    """Whether distinct numbers from 0 on are 0, 1, 2, ...; without a second array of their size."""
+    return bool(index[0] == 0 and index[-1] == index.size - 1 and (index[1:] > index[:-1]).all())
 
 
 def line_of(lines: Lines, row: int) -> int | None:
@@ -168,11 +178,11 @@ def line_of(lines: Lines, row: int) -> int | None:
     return None if found is None else int(found)
 
 
-def _in_order(times: Ints, policy: Policy, file: str, lines: Lines) -> tuple[Ints, list[Finding]]:
-    rows = np.arange(times.size, dtype=np.int64)
+def _in_order(times: Ints, policy: Policy, file: str, lines: Lines) -> tuple[Ints | None, list[Finding]]:
+    """The rows in time order, None where they are."""
     backwards = np.flatnonzero(times[1:] < times[:-1])
     if backwards.size == 0:
-        return rows, []
+        return None, []
     if not policy.sort:
         row = int(backwards[0]) + 1
         before, after = int(times[row - 1]), int(times[row])
@@ -186,7 +196,7 @@ def _in_order(times: Ints, policy: Policy, file: str, lines: Lines) -> tuple[Int
             sample=row,
         )
     keep = np.argsort(times, kind="stable")
-    moved = int((keep != rows).sum())
+    moved = int((keep != np.arange(times.size)).sum())
     return keep, [_counted("P-SORT", moved, "row", "moved to sort the times")]
 
 
@@ -236,10 +246,11 @@ def _refuse_duplicate(keep: Ints, times: Ints, row: int, file: str, lines: Lines
     )
 
 
-def _timeline(times: Ints, keep: Ints, pace: Pace, gap: float, findings: list[Finding]) -> Timeline:
+def _timeline(times: Ints, keep: Ints | None, pace: Pace, gap: float, findings: list[Finding]) -> Timeline:
     grid = lay_out(times, pace.period, gap)
-    measured, doubt = refined(times, grid)
+    measured, doubt = refined(grid)
     longest = int(np.diff(np.append(grid.first, times.size)).max())
+    del grid
     nominal = nominal_rate(NS / measured, doubt / measured, pace)
     period = measured
     if np.isfinite(nominal):
@@ -247,9 +258,9 @@ def _timeline(times: Ints, keep: Ints, pace: Pace, gap: float, findings: list[Fi
         if apart * longest <= 0.25 or apart * measured <= 3.0 * doubt:
             period = NS / nominal
     grid = lay_out(times, period, gap)
-    n_slots = int(grid.slot[-1]) + 1
+    n_slots = grid.n_slots
     lost = n_slots - times.size
-    jitter, jitter_max = float(grid.off.std()), float(np.abs(grid.off).max())
+    jitter, jitter_max = grid.jitter()
     findings = [
         *findings,
         *_rate_finding(NS / measured, nominal, NS / period, doubt / measured),
@@ -258,6 +269,8 @@ def _timeline(times: Ints, keep: Ints, pace: Pace, gap: float, findings: list[Fi
         *_gap_finding(times, grid, gap),
     ]
     run_index = grid.slot[grid.first]
+    if keep is None:
+        keep = grid.slot if lost == 0 else np.arange(times.size)
     return Timeline(
         NS / period, run_index, grid.start, keep, grid.slot, n_slots, nominal, NS / measured, jitter,
         jitter_max, lost / n_slots, tuple(findings),
@@ -280,7 +293,7 @@ def _rate_finding(measured: float, nominal: float, rate: float, doubt: float) ->
 
 
 def _jitter_finding(grid: Grid, times: Ints, jitter: float, jitter_max: float) -> list[Finding]:
-    away = int((np.abs(grid.off) > STEADY).sum())
+    away = int(((grid.off > STEADY) | (grid.off < -STEADY)).sum())
     if away == 0:
         return []
     tied = int((times[1:] == times[:-1]).sum())

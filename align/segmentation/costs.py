@@ -32,7 +32,10 @@ __all__ = ["COSTS", "Cost", "Fitted", "costs_between", "fit_cost"]
 
 Ints = npt.NDArray[np.int64]
 Values = npt.NDArray[np.floating[Any]]
-Tables = tuple[npt.NDArray[Any], ...]
+Tables = tuple[Any, ...]  # arrays, or what makes them when they are needed
+
+_AT_ONCE = 1 << 24  # cells of a run up to which prefix sums of all of it are held: 134 MB
+_PART = 1 << 22  # cells of a longer run that are solved together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +100,8 @@ def fit_cost(
             number).
     """
     cost = COSTS[name]
-    _check(name, values[:, scale != 0], [n for n, s in zip(channels, scale, strict=False) if s], first)
+    if cost.wrong is not None:
+        _check(name, values[:, scale != 0], [n for n, s in zip(channels, scale, strict=False) if s], first)
     size = max(min_size, cost.least)
     front = cost.front(size)
     tables = cost.tables(values, scale, front) if len(values) >= 2 * size else ()
@@ -106,8 +110,7 @@ def fit_cost(
 
 def _check(name: str, values: Values, channels: Sequence[str], first: int) -> None:
     cost = COSTS[name]
-    if cost.wrong is None:
-        return
+    assert cost.wrong is not None
     wrong = np.argwhere(cost.wrong(values))
     if len(wrong):
         sample, channel = (int(i) for i in wrong[0])
@@ -145,12 +148,28 @@ def _squares_front(min_size: int) -> int:
     return front_for(min_size)
 
 
-def _sums(values: Values, scale: Floats, front: int) -> Tables:
-    from align.kernels.lazy_bounds import BACK
-    from align.kernels.pelt import prefix_sums
+@dataclass(slots=True, eq=False)
+class _Sums:
+    """Prefix sums of values, made when they are first asked for: they are twice as large as float32 values."""
 
-    sums = prefix_sums(values, values.mean(axis=0, dtype=np.float64), scale, front, BACK)
-    return sums, values, scale  # the last two for what the sums of a long run cannot resolve
+    values: Values
+    scale: Floats
+    front: int
+    made: Floats | None = None
+
+    def whole(self) -> Floats:
+        """(d, positions) as ``pelt.prefix_sums``."""
+        if self.made is None:
+            from align.kernels.lazy_bounds import BACK
+            from align.kernels.pelt import prefix_sums
+
+            mean = self.values.mean(axis=0, dtype=np.float64)
+            self.made = prefix_sums(self.values, mean, self.scale, self.front, BACK)
+        return self.made
+
+
+def _sums(values: Values, scale: Floats, front: int) -> Tables:
+    return (_Sums(values, scale, front),)
 
 
 def _sums_of(
@@ -159,11 +178,11 @@ def _sums_of(
     made = features(values, scale)
     if made.shape[1] == 0:  # nothing moves
         made = np.zeros((len(values), 1))
-    return _sums(made, np.ones(made.shape[1]), front)[:1]
+    return _sums(made, np.ones(made.shape[1]), front)
 
 
 def _l2_between(fitted: Fitted, starts: Ints, ends: Ints) -> Floats:
-    sums = fitted.tables[0]
+    sums = fitted.tables[0].whole()
     step = sums[:, fitted.front + ends] - sums[:, fitted.front + starts]
     return np.asarray(-(step * step).sum(axis=0) / (ends - starts))
 
@@ -171,10 +190,15 @@ def _l2_between(fitted: Fitted, starts: Ints, ends: Ints) -> Floats:
 def _l2_changes(fitted: Fitted, penalty: float) -> Ints:
     from align.segmentation.long_runs import changes_by_parts, changes_of_sums, is_beyond_sums
 
-    sums, *values = fitted.tables
-    if values and is_beyond_sums(sums, fitted.front, fitted.n_samples, penalty):
-        return changes_by_parts(values[0], values[1], penalty, fitted.min_size)
-    return changes_of_sums(sums, fitted.front, fitted.n_samples, penalty, fitted.min_size)
+    (held,) = fitted.tables
+    n, size = fitted.n_samples, fitted.min_size
+    if held.values.size > _AT_ONCE:
+        part = _PART // held.values.shape[1]
+        return changes_by_parts(held.values, held.scale, penalty, size, part)
+    sums = held.whole()
+    if is_beyond_sums(sums, fitted.front, n, penalty):
+        return changes_by_parts(held.values, held.scale, penalty, size)
+    return changes_of_sums(sums, fitted.front, n, penalty, size)
 
 
 def _squares(features: Callable[[Values, Floats], Values] | None = None) -> Cost:

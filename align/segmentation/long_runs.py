@@ -1,4 +1,4 @@
-"""Change points in the mean from prefix sums, and part by part where the sums of a whole run are too coarse.
+"""Change points in the mean from prefix sums, and part by part where those of a whole run are too coarse or too large.
 
 The recursion adds up what changes explain. Where levels wander far, as over 1e7 samples of a random walk, that
 sum outgrows the noise 1e10 times and float64 no longer tells good change points from worse ones. Such a
@@ -90,7 +90,7 @@ def changes_by_parts(
         price = lazy_bounds(sums, front, len(rows), penalty, min_size)
         settled = last_settled(sums, price, front, len(rows), penalty, min_size)
         if settled == 0:
-            size = least = 2 * size
+            size = least = 4 * size
             continue
         before = backtrack(sums, price, front, settled, penalty, min_size)
         found += [start + before, np.array([start + settled])]

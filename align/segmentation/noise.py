@@ -83,11 +83,15 @@ def noise_sd(stream: Stream) -> tuple[Floats, Floats]:
 
 def _differences(stream: Stream, lag: int) -> Floats:
     """(m, n_channels) differences over ``lag`` samples within runs, evenly spread."""
-    at = np.arange(max(0, stream.n_samples - lag))
-    if stream.n_runs > 1:
-        at = at[stream.run_of(at) == stream.run_of(at + lag)]
-    if at.size > _MOST_STEPS:
-        at = at[np.linspace(0, at.size - 1, _MOST_STEPS).astype(np.int64)]
+    length = np.maximum(stream.run_ends - stream.run_index - lag, 0)
+    before = np.cumsum(length) - length  # pairs in the runs before
+    n_pairs = int(length.sum())
+    if n_pairs > _MOST_STEPS:
+        pair = np.linspace(0, n_pairs - 1, _MOST_STEPS).astype(np.int64)
+    else:
+        pair = np.arange(n_pairs)
+    run = np.searchsorted(before + length, pair, side="right")
+    at = stream.run_index[run] + pair - before[run]
     with np.errstate(over="ignore", invalid="ignore"):
         return stream.values[at + lag].astype(np.float64) - stream.values[at]
 

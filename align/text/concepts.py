@@ -4,6 +4,9 @@ A sentence encoder trained on web text puts "walking downstairs" at cosine 0.87 
 hardly tells "sits down" from "stands up". This branch looks words up in a small table of everyday English and
 puts what it finds beside the encoder's vector, so that opposites lie apart whatever their wording.
 The table is general; nothing in it is learned from recordings.
+
+Models trained before ``meanings`` took its place say "+concepts" and still read texts through it: it is not changed any
+more.
 """
 
 from __future__ import annotations

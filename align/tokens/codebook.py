@@ -14,7 +14,9 @@ from align.kernels.kmeans import lloyd, nearest_centroids, seed_centroids
 from align.tokens.describe import describe_segments
 from align.tokens.naming import code_names
 
-__all__ = ["fit_codebook", "tokenize"]
+__all__ = ["fit_and_tokenize", "fit_codebook", "tokenize"]
+
+_Described = tuple[npt.NDArray[np.float32], tuple[str, ...]]  # of ``describe_segments``
 
 _MOST_CODES = 4096
 _RESTARTS = 3  # seedings tried; the one with the lowest inertia stays
@@ -53,13 +55,20 @@ def fit_codebook(
     >>> tokenize(stream, Segmentation.of(stream, [8]), codebook).codes.tolist()
     [0, 1]
     """
+    _check_numbers(n_codes, seed)
+    if len(pairs) == 0:
+        raise ParameterError("pairs", "none", "at least one stream with its segmentation")
+    return _fitted([describe_segments(stream, segmentation) for stream, segmentation in pairs], n_codes, seed)
+
+
+def _check_numbers(n_codes: int, seed: int) -> None:
     if not 1 <= n_codes <= _MOST_CODES:
         raise ParameterError("n_codes", n_codes, f"1 to {_MOST_CODES}")
     if seed < 0:
         raise ParameterError("seed", seed, "an integer >= 0")
-    if len(pairs) == 0:
-        raise ParameterError("pairs", "none", "at least one stream with its segmentation")
-    described = [describe_segments(stream, segmentation) for stream, segmentation in pairs]
+
+
+def _fitted(described: Sequence[_Described], n_codes: int, seed: int) -> Codebook:
     features = described[0][1]
     rows = np.concatenate([_columns(values, names, features, "pairs") for values, names in described])
     shift, scale = _robust_scaling(rows)
@@ -88,7 +97,31 @@ def tokenize(stream: Stream, segmentation: Segmentation, codebook: Codebook) -> 
 
     Example: see ``fit_codebook``.
     """
-    features, names = describe_segments(stream, segmentation)
+    return _coded(stream, segmentation, describe_segments(stream, segmentation), codebook)
+
+
+def fit_and_tokenize(
+    stream: Stream, segmentation: Segmentation, *, n_codes: int = 64, seed: int = 0
+) -> tuple[Codebook, TokenSequence]:
+    """A codebook of one stream and the stream's tokens by it: ``fit_codebook`` and ``tokenize``, described once.
+
+    Args:
+        stream, segmentation: one of the pairs of ``fit_codebook``.
+        n_codes, seed: as there.
+
+    Raises:
+        ParameterError, InputError: as there.
+    """
+    _check_numbers(n_codes, seed)
+    described = describe_segments(stream, segmentation)
+    codebook = _fitted([described], n_codes, seed)
+    return codebook, _coded(stream, segmentation, described, codebook)
+
+
+def _coded(
+    stream: Stream, segmentation: Segmentation, described: _Described, codebook: Codebook
+) -> TokenSequence:
+    features, names = described
     features = _columns(features, names, codebook.features, "stream")
     points = _scaled(features, codebook.shift, codebook.scale)
     labels, _ = nearest_centroids(points, codebook.centroids.astype(np.float64))

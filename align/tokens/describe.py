@@ -6,20 +6,27 @@ lasts, and a walk of ten seconds should be the same token as a walk of ten minut
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Floats, Segmentation, Stream
 from align.errors import InputError, ParameterError
+from align.tokens.long_segments import (
+    DETRENDED,
+    LEAST_SAMPLES,
+    ROUNDING,
+    describe_long,
+    power_of,
+    strongest,
+    windows_of,
+)
 
 __all__ = ["RHYTHM_RATE", "describe_segments", "feature_names"]
 
 RHYTHM_RATE = 12.0  # Hz: below it the body's rhythms (up to about 4 Hz) are not sampled three times a cycle
-_WINDOW = 8.0  # s: spectra are averaged over stretches of this length, so a peak is known to 1/8 Hz
-_LEAST_SAMPLES = 8  # a shorter segment has no rhythm
-_LEAST_SHARE = 0.25  # of the power near the peak; under it the peak's frequency is chance
-_ROUNDING = 1e-12  # a deviation below this share of the segment's mean is the mean's rounding, not signal
-_DETRENDED = 1e-6  # what is left of a straight ramp, as a share of its standard deviation, is rounding too
+_AT_ONCE = 1 << 17  # samples of a channel that are described together: they fit a cache
 
 _STATISTICS = ("mean", "sd", "slope", "change")
 _RHYTHMS = ("frequency", "rhythm", "crossings")
@@ -93,9 +100,33 @@ def _check_tiles(stream: Stream, segmentation: Segmentation) -> None:
 
 def _describe_channel(stream: Stream, segmentation: Segmentation, channel: int) -> Floats:
     """The features of one channel, (n_segments, 4 or 7); NaN rows where nothing is finite."""
-    bounds = segmentation.boundaries
+    bounds, has_rhythm = segmentation.boundaries, _has_rhythm(stream)
+    rows = []
+    for low, high in _groups(bounds):
+        values, ends = (
+            stream.values[bounds[low] : bounds[high], channel],
+            bounds[low : high + 1] - bounds[low],
+        )
+        if values.size > 2 * _AT_ONCE:  # one segment
+            rows.append(describe_long(values, stream.rate, has_rhythm))
+        else:
+            rows.append(_describe_group(values.astype(np.float64), ends, stream.rate, has_rhythm))
+    return np.concatenate(rows)
+
+
+def _groups(bounds: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Stretches of segments with about ``_AT_ONCE`` samples; a longer segment alone."""
+    low, n_segments = 0, bounds.size - 1
+    while low < n_segments:
+        high = int(np.searchsorted(bounds, bounds[low] + _AT_ONCE, side="right")) - 1
+        high = min(max(high, low + 1), n_segments)
+        yield low, high
+        low = high
+
+
+def _describe_group(x: Floats, bounds: npt.NDArray[np.int64], rate: float, has_rhythm: bool) -> Floats:
+    """As ``_describe_channel``, of the segments between ``bounds`` (n + 1,), the first 0."""
     starts, lengths = bounds[:-1], np.diff(bounds)
-    x = stream.values[:, channel].astype(np.float64)
     finite = np.isfinite(x)
     x[~finite] = np.nan
     count = np.add.reduceat(finite.astype(np.int64), starts)
@@ -106,18 +137,18 @@ def _describe_channel(stream: Stream, segmentation: Segmentation, channel: int) 
     with np.errstate(over="ignore", invalid="ignore"):
         mean = average(x)
         deviation = np.where(finite, x - np.repeat(mean, lengths), 0.0)
-        deviation[np.abs(deviation) <= _ROUNDING * np.repeat(np.abs(mean), lengths)] = 0.0
+        deviation[np.abs(deviation) <= ROUNDING * np.repeat(np.abs(mean), lengths)] = 0.0
         sd = np.sqrt(average(deviation**2))
         # The trend needs time centred on the finite samples of the segment, not on the whole of it.
-        time = (np.arange(x.size) - np.repeat(starts, lengths)) / stream.rate
+        time = (np.arange(x.size) - np.repeat(starts, lengths)) / rate
         time = np.where(finite, time - np.repeat(average(time), lengths), 0.0)
         spread = average(time**2)
         slope = np.where(spread > 0, average(time * deviation) / np.where(spread > 0, spread, 1.0), 0.0)
-        columns = [mean, sd, slope, _mean_change(x, starts, stream.rate)]
-        if _has_rhythm(stream):
+        columns = [mean, sd, slope, _mean_change(x, starts, rate)]
+        if has_rhythm:
             residual = deviation - time * np.repeat(slope, lengths)
-            residual[np.abs(residual) <= _DETRENDED * np.repeat(sd, lengths)] = 0.0
-            columns += [*_rhythm(residual, bounds, stream.rate), _crossings(residual, starts, stream.rate)]
+            residual[np.abs(residual) <= DETRENDED * np.repeat(sd, lengths)] = 0.0
+            columns += [*_rhythm(residual, bounds, rate), _crossings(residual, starts, rate)]
     out = np.column_stack(columns)
     out[count == 0] = np.nan
     return out
@@ -150,19 +181,10 @@ def _rhythm(residual: Floats, bounds: npt.NDArray[np.int64], rate: float) -> tup
     """Frequency of the strongest rhythm and its share of the power; zeros where there is none."""
     n_segments = bounds.size - 1
     frequency, share = np.zeros(n_segments), np.zeros(n_segments)
-    window = max(_LEAST_SAMPLES, int(_WINDOW * rate))
     for i in range(n_segments):
         part = residual[bounds[i] : bounds[i + 1]]
-        if part.size < _LEAST_SAMPLES or not part.any():
-            continue
-        width = min(window, part.size)
-        # Evenly spread windows that cover the whole segment and overlap as little as its length allows.
-        firsts = np.linspace(0, part.size - width, -(-part.size // width)).astype(np.int64)
-        windows = np.lib.stride_tricks.sliding_window_view(part, width)[firsts]
-        power = (np.abs(np.fft.rfft(windows, axis=1)) ** 2).sum(axis=0)
-        power[0] = 0.0
-        total, peak = power.sum(), int(power.argmax())
-        near = power[max(1, peak - 1) : peak + 2].sum()
-        if total > 0 and near >= _LEAST_SHARE * total:
-            frequency[i], share[i] = peak * rate / width, near / total
+        if part.size >= LEAST_SAMPLES and part.any():
+            firsts, width = windows_of(part.size, rate)
+            windows = np.lib.stride_tricks.sliding_window_view(part, width)[firsts]
+            frequency[i], share[i] = strongest(power_of(windows), width, rate)
     return frequency, share

@@ -11,6 +11,16 @@ from align.warping.bounds import lb_improved, lb_keogh, warping_envelope
 from align.warping.canonical import ctw_path
 from align.warping.canonical_notes import ctw_evidence, ctw_session
 from align.warping.dtw import dtw_cost_matrix, dtw_distance, dtw_path
+from align.warping.edits import (
+    edr_cost_matrix,
+    edr_distance,
+    edr_pairwise,
+    edr_path,
+    lcss_cost_matrix,
+    lcss_distance,
+    lcss_pairwise,
+    lcss_path,
+)
 from align.warping.pairwise import dtw_pairwise
 from align.warping.search import nearest, subsequence_search
 from align.warping.slices import duration_slices, equal_slices
@@ -46,9 +56,17 @@ __all__ = [
     "dtw_pairwise",
     "dtw_path",
     "duration_slices",
+    "edr_cost_matrix",
+    "edr_distance",
+    "edr_pairwise",
+    "edr_path",
     "equal_slices",
     "lb_improved",
     "lb_keogh",
+    "lcss_cost_matrix",
+    "lcss_distance",
+    "lcss_pairwise",
+    "lcss_path",
     "nearest",
     "soft_dtw",
     "soft_dtw_alignment",

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +21,7 @@ from tests.cli.recordings import SAMPLES, Done, note_file, record, table
 
 Train = Callable[..., Done]
 CANARY = "zanzibarquince"
-MODEL = {"model.safetensors", "model.json", "train.json"}
+MODEL = {"model.safetensors", "model.json", "train.json", "training.jsonl"}
 
 
 @pytest.fixture
@@ -43,7 +50,7 @@ def with_truth(folder: Path) -> None:
         table(session / "truth.csv", rows, "start,end,label,text")
 
 
-def test_the_model_folder_holds_three_files_and_no_note_text(
+def test_the_model_folder_holds_four_files_and_no_note_text(
     train: Train, sessions: Path, tmp_path: Path
 ) -> None:
     with_truth(sessions)
@@ -144,8 +151,85 @@ def test_presets_and_options_reach_the_model(train: Train, sessions: Path, tmp_p
     assert "small" in train(sessions, "-o", tmp_path / "n", "--preset", "huge").refused("E-PARAM", 2)
 
 
-def test_sessions_that_do_not_fit_together(train: Train, sessions: Path, tmp_path: Path) -> None:
+def test_sessions_that_differ_in_channels_and_none_at_all(
+    train: Train, sessions: Path, tmp_path: Path
+) -> None:
     other = sessions / "q1" / "sensor.csv"
     other.write_text(other.read_text().replace("gas flow", "light"))
-    train(sessions, "-o", tmp_path / "m").refused("E-MODEL-CHANNELS")
-    train(SAMPLES / "none", "-o", tmp_path / "m").refused("E-NO-FILE")
+    done = train(sessions, "-o", tmp_path / "m")  # each lacks what the other has, which is said
+    assert done.code == 0 and "W-MODEL-CHANNELS" in done.err and "light" in done.err
+    assert "W-MODEL-CHANNELS" in (tmp_path / "m" / "train.json").read_text()
+    train(SAMPLES / "none", "-o", tmp_path / "n").refused("E-NO-FILE")
+
+
+# --- interrupted trainings
+
+
+def model_bytes(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in ("model.safetensors", "model.json")]
+
+
+def test_M06_X07_killed_at_any_step_and_resumed_gives_the_same_model(
+    train: Train, sessions: Path, tmp_path: Path
+) -> None:
+    with_truth(sessions)
+    given = ["--truth-file", "truth.csv", "--epochs", "60", "--checkpoint-every", "1"]
+    assert train(sessions, "-o", tmp_path / "whole", *given).code == 0
+    out = tmp_path / "killed"
+    program = "import sys; from cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "train", str(sessions), "-o", str(out), *given]
+    command += ["--encoder", "hashed", "--device", "cpu"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = int(np.random.default_rng().integers(2, 50))
+    log = out / "training.jsonl"  # of every epoch, so that a checkpoint is there from the second line on
+    while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < after):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "model.json").exists(), "it was killed too late to show anything"
+    train(sessions, "-o", out, *given).refused("E-EXISTS", 7)
+    train(sessions, "-o", out, *given, "--resume", "--seed", 4).refused("E-CHECKPOINT")
+    assert train(sessions, "-o", out, *given, "--resume").code == 0
+    assert model_bytes(out) == model_bytes(tmp_path / "whole")
+    assert {p.name for p in out.iterdir()} == MODEL
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(1, 61))
+    train(sessions, "-o", out, *given, "--resume").refused("E-EXISTS", 7)
+
+
+def test_resume_with_nothing_to_resume_begins(train: Train, sessions: Path, tmp_path: Path) -> None:
+    done = train(sessions, "-o", tmp_path / "m", "--resume")
+    assert done.code == 0 and {p.name for p in (tmp_path / "m").iterdir()} == MODEL
+    foreign = tmp_path / "other"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("mine")
+    train(sessions, "-o", foreign, "--resume").refused("E-EXISTS", 7)
+    assert (foreign / "thesis.txt").read_text() == "mine"
+
+
+def test_every_epoch_is_a_line_on_stderr_off_a_terminal(train: Train, sessions: Path, tmp_path: Path) -> None:
+    with_truth(sessions)
+    done = train(sessions, "-o", tmp_path / "m", "--truth-file", "truth.csv")
+    assert [line.split(":")[0] for line in done.err.splitlines()[:2]] == ["final 1/2", "final 2/2"]
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is not None, reason="tensorboard is installed")
+def test_tensorboard_where_it_is_not_installed(train: Train, sessions: Path, tmp_path: Path) -> None:
+    line = train(sessions, "-o", tmp_path / "m", "--tensorboard", tmp_path / "t").refused("E-EXTRA", 5)
+    assert "pip install tensorboard" in line and not (tmp_path / "m").exists()
+
+
+def test_models_card(align: Callable[..., Done], train: Train, sessions: Path, tmp_path: Path) -> None:
+    with_truth(sessions)
+    assert train(sessions, "-o", tmp_path / "m", "--truth-file", "truth.csv").code == 0
+    done = align("models", "card", tmp_path / "m")
+    assert done.code == 0 and CANARY not in done.out
+    for said in (
+        "2 sessions of 2 people",
+        "true spans known in 2",
+        "6 notes with 3 distinct texts",
+        "hashed-512",
+    ):
+        assert said in done.out, said
+    align("models", "card", sessions).refused("E-NO-FILE")
+    align("models", "card", sessions / "q1" / "sensor.csv").refused("E-UNSAFE-FORMAT", 7)

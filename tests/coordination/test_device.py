@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from align.coordination.device import choose_device, describe_device, threads_for
+from align.coordination.device import autocast, choose_device, describe_device, reproducible, threads_for
 from align.errors import ParameterError, ResourceError
 
 
@@ -17,6 +17,7 @@ def test_cpu_is_always_there():
 def test_auto_takes_cuda_when_there_is_one(monkeypatch):
     for there, kind in ((False, "cpu"), (True, "cuda")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda there=there: int(there))
         assert choose_device("auto").type == kind
 
 
@@ -48,3 +49,36 @@ def test_small_networks_train_on_one_thread_and_the_number_comes_back():
     with threads_for(4096):
         assert torch.get_num_threads() == before
     assert torch.get_num_threads() == before
+
+
+def test_every_process_of_a_launcher_takes_the_card_of_its_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == torch.device("cuda")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:1")
+    assert choose_device("cuda:0") == torch.device("cuda:0") and choose_device("cpu") == torch.device("cpu")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ResourceError, match="cuda:2 was asked for"):
+        choose_device("cuda")
+
+
+def test_layers_are_bfloat16_only_where_asked_for():
+    layer, cpu = torch.nn.Linear(3, 2), torch.device("cpu")
+    for precision, dtype in (
+        ("auto", torch.float32),
+        ("float32", torch.float32),
+        ("bfloat16", torch.bfloat16),
+    ):
+        with autocast(cpu, precision):
+            assert layer(torch.zeros(1, 3)).dtype == dtype
+    assert layer.weight.dtype == torch.float32
+
+
+def test_what_is_drawn_inside_depends_on_the_seed_alone_and_nothing_outside_changes():
+    torch.manual_seed(1)
+    before, drawn = torch.get_rng_state(), []
+    for seed in (7, 7, 8):
+        with reproducible(torch.device("cpu"), seed):
+            drawn.append(float(torch.rand(())))
+    assert drawn[0] == drawn[1] != drawn[2] and torch.equal(torch.get_rng_state(), before)

@@ -15,8 +15,8 @@ def coordinator(dilations=(1, 2), n_features=6):
 
 def test_shapes_and_unit_length():
     both = coordinator()
-    logits, embedded = both(torch.randn(2, 30, 6), torch.randn(5, 10))
-    assert logits.shape == (2, 30, 6) and embedded.shape == (2, 30, 4)
+    logits, embedded, edges = both(torch.randn(2, 30, 6), torch.randn(5, 10))
+    assert edges is None and logits.shape == (2, 30, 6) and embedded.shape == (2, 30, 4)
     torch.testing.assert_close(embedded.norm(dim=-1), torch.ones(2, 30))
     torch.testing.assert_close(both.text(torch.randn(3, 10)).norm(dim=-1), torch.ones(3))
     assert logits[..., :5].abs().max() <= both.scale
@@ -24,7 +24,7 @@ def test_shapes_and_unit_length():
 
 def test_logits_are_scaled_cosines_and_nothing():
     both, frames, texts = coordinator(), torch.randn(1, 9, 6), torch.randn(3, 10)
-    logits, embedded = both(frames, texts)
+    logits, embedded, _ = both(frames, texts)
     torch.testing.assert_close(logits[0, :, :3], both.scale * embedded[0] @ both.text(texts).T)
     torch.testing.assert_close(logits[..., 3], both.stream(frames)[1])
 
@@ -40,7 +40,7 @@ def test_a_frame_sees_as_far_as_it_says(dilations):
 
 def test_padding_behind_the_end_is_not_needed():
     """T16: one frame is enough."""
-    embedded, nothing = coordinator((1, 2, 4, 8)).stream(torch.randn(1, 1, 6))
+    embedded, nothing, _ = coordinator((1, 2, 4, 8)).stream(torch.randn(1, 1, 6))
     assert embedded.shape == (1, 1, 4) and nothing.shape == (1, 1)
 
 

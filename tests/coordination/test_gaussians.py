@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from align.coordination.gaussians import count_frames, fit_gaussians, kinship, whitened
+from align.coordination.gaussians import TextGaussians, count_frames, fit_gaussians, kinship, whitened
 
 
 def counted(frames, soft, texts, n_texts):
@@ -84,3 +84,26 @@ def test_counts_add_up():
     halves = counted(frames[:20], soft[:20], [0], 1).plus(counted(frames[20:], soft[20:], [0], 1), 1.0)
     np.testing.assert_allclose(halves.second, whole.second)
     np.testing.assert_allclose(whole.weight, soft.sum(axis=0))
+
+
+def test_overlap_is_the_bhattacharyya_coefficient():
+    g = TextGaussians(np.array([[0.0], [2.0], [0.0]]), np.array([[[1.0]], [[1.0]], [[3.0]]]))
+    found = g.overlap()
+    x = np.linspace(-40, 40, 80_001)
+
+    def density(mean, sd):
+        return np.exp(-0.5 * ((x - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
+
+    rows = [density(0, 1), density(2, 1), density(0, 3)]
+    wanted = [[np.sqrt(a * b).sum() * (x[1] - x[0]) for b in rows] for a in rows]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_likelihood_counts_every_frame_by_what_covers_it():
+    g = TextGaussians(np.array([[0.0], [3.0]]), np.array([[[1.0]], [[2.0]]]))
+    frames = np.array([[1.0], [5.0]])
+    soft = np.array([[1.0, 0.0], [0.25, 0.75]])
+    total, weight = g.log_likelihood(frames, np.array([0]), soft)
+    own = [-0.5, 0.25 * -12.5 + 0.75 * (-0.5 - np.log(2.0))]
+    assert total == pytest.approx(sum(own))
+    assert weight == 2.0

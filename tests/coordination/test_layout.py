@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from align.coordination.layout import Layout, fit_layout, model_inputs, session_table
+from align.coordination.layout import Layout, fit_layout, layout_findings, model_inputs, session_table
 from align.datatypes import Session, Stream
 from align.errors import InputError, ParameterError
 from align.features.scaling import robust_location_scale
@@ -15,9 +15,12 @@ from align.features.scaling import robust_location_scale
 HOP = 0.5
 
 
-def stream_of(name, *, seconds=20.0, rate=10.0, n_channels=2, start=0.0, seed=0):
-    values = np.random.default_rng(seed).normal(size=(round(seconds * rate), n_channels))
-    return Stream(values, rate, name, run_start=np.array([start]))
+IMU = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+
+
+def stream_of(name, *, seconds=20.0, rate=10.0, n_channels=2, start=0.0, seed=0, names=()):
+    values = np.random.default_rng(seed).normal(size=(round(seconds * rate), len(names) or n_channels))
+    return Stream(values, rate, name, channels=names, run_start=np.array([start]))
 
 
 def session_of(*streams):
@@ -76,17 +79,51 @@ def test_streams_that_the_model_does_not_know_are_left_out():
 
 def test_one_stream_on_both_sides_needs_no_common_name():
     layout = fit_layout([table_of(stream_of("wrist"))])
-    assert table_of(stream_of("recording17"), layout=layout).names == ("wrist",)
+    assert table_of(stream_of("recording17"), layout=layout).names == ("recording17",)
+    np.testing.assert_array_equal(
+        model_inputs(table_of(stream_of("recording17")), layout),
+        model_inputs(table_of(stream_of("wrist")), layout),
+    )
 
 
-@pytest.mark.parametrize("other", [{"n_channels": 3}, {"rate": 1.0}])
-def test_M05_other_channels_or_rates_are_refused(other):
+def test_M05_a_rate_that_allows_no_band_of_the_model_is_refused():
     layout = fit_layout([table_of(stream_of("wrist"))])
     with pytest.raises(InputError, match="E-MODEL-CHANNELS") as caught:
-        table_of(stream_of("wrist", **other), layout=layout)
+        table_of(stream_of("wrist", rate=1.0), layout=layout)
     assert caught.value.exit_code == 3 and "'wrist'" in str(caught.value)
     with pytest.raises(InputError, match="E-MODEL-CHANNELS"):
-        fit_layout([table_of(stream_of("wrist")), table_of(stream_of("wrist", **other))])
+        model_inputs(table_of(stream_of("wrist", rate=1.0)), layout)
+
+
+def test_M05_channels_that_are_alike_in_nothing_are_refused():
+    layout = fit_layout([table_of(stream_of("wrist", names=("heart rate", "light")))])
+    with pytest.raises(InputError, match="E-MODEL-CHANNELS"):
+        table_of(stream_of("wrist", names=("acc_x", "gyro_x")), layout=layout)
+    with pytest.raises(InputError, match="E-MODEL-STREAMS"):
+        table_of(stream_of("hip", names=("acc_x", "a")), stream_of("arm", names=("b", "c")), layout=layout)
+
+
+def test_what_the_model_does_not_know_is_left_unread_and_said():
+    layout = fit_layout([table_of(stream_of("wrist"))])
+    more = session_of(stream_of("wrist", n_channels=3))
+    np.testing.assert_array_equal(
+        model_inputs(session_table(more, HOP, layout), layout)[:, -1], np.ones(40, np.float32)
+    )
+    (found,) = layout_findings(more, layout)
+    assert (found.code, found.count) == ("W-MODEL-CHANNELS", 1) and "'wrist/2'" in found.message
+    assert layout_findings(session_of(stream_of("wrist")), layout) == ()
+
+
+def test_sessions_of_one_stream_name_may_differ_in_channels_and_rates():
+    fast, slow = stream_of("wrist", names=IMU, rate=50.0), stream_of("wrist", names=("AccX", "hr"), rate=10.0)
+    tables = [table_of(fast), table_of(slow)]
+    layout = fit_layout(tables)
+    (columns,) = layout.channels
+    assert set(tables[0].channels[0]) < set(columns) and "hr.mean" in columns and "AccX.mean" not in columns
+    inputs = model_inputs(tables[1], layout)
+    fed = inputs[:, : len(columns)].any(axis=0)
+    assert fed[columns.index("acc_x.sd")] and fed[columns.index("hr.sd")]
+    assert not fed[columns.index("acc_y.sd")] and not fed[columns.index("acc_x.8-14Hz")]
 
 
 def test_V03_a_flat_or_missing_channel_gives_finite_inputs():
@@ -121,6 +158,7 @@ def test_V09_a_channel_a_million_times_larger_counts_no_more():
         {"streams": ("a", "b")},
         {"shift": np.zeros(1, np.float32)},
         {"scale": np.array([1.0, 0.0], np.float32)},
+        {"units": (("g",),)},
         {"shift": np.array([1.0, np.nan], np.float32)},
     ],
 )

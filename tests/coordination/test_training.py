@@ -1,162 +1,230 @@
-"""align/coordination/training.py: small sessions in, a model that aligns one it never saw."""
+"""align/coordination/training.py and checkpoints.py: the loop, its journal, and going on after an interruption."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import pickle
 
 import numpy as np
 import pytest
 import torch
 
-import align
-from align.clock import span_iou
-from align.coordination import TrainingPlan, bundle_files, fit_coordination, training
-from align.datatypes import Note, Session
-from align.errors import InputError, ParameterError, ResourceError
-from align.features import natural_hop
-from tests.coordination.sessions import TINY, made_session, true_spans, untold
+from align.coordination import bundle_files, fit_coordination
+from align.coordination import training as loop
+from align.coordination.batch_loss import BatchLoss
+from align.coordination.journal import PARTS, Journal
+from align.errors import InputError, ResourceError
+from tests.coordination.sessions import TINY, made_session
 
-QUICK = dataclasses.replace(TINY, epochs=1)
-
-
-def mean_iou(model, seeds=(50, 51, 52)):
-    found = []
-    for seed in seeds:
-        session = made_session(seed)
-        found.append(span_iou(align.match(untold(session), model).spans, true_spans(session)))
-    return float(np.concatenate(found).mean())
+SESSIONS = [made_session(seed, n_notes=3) for seed in range(9)]  # enough to hold some people out
+PLAN = dataclasses.replace(TINY, epochs=3, batch=2, dropout=0.1)
+EVERYTHING = {"average": 0.9, "augment": ("jitter", "time-warp"), "longest": 24, "objective": None}
 
 
-def test_an_unseen_session_is_aligned(trained):
-    assert mean_iou(trained) > 0.6
+class Stop(Exception):
+    """Stands for a process that dies."""
 
 
-def test_another_wording_of_what_was_learned_is_understood(trained):
-    session = made_session(50)
-    reworded = tuple(Note(note.text.replace("waved", "waving")) for note in session.notes)
-    alignment = align.match(Session("s", session.streams, reworded), trained)
-    assert span_iou(alignment.spans, true_spans(session)).mean() > 0.6
+class Shelf:
+    """Keeps what a journal is given; dies when it has kept so many checkpoints."""
+
+    def __init__(self, dies_after=None, every=1, shelf=None):
+        self.kept = dict(shelf or {})
+        self.lines, self.dies_after, self.count = [], dies_after, 0
+        self.journal = Journal(self.lines.append, self.keep, self.kept.get, every)
+
+    def keep(self, name, data):
+        self.kept[name] = data
+        self.count += 1
+        if self.count == self.dies_after:
+            raise Stop
 
 
-def test_sessions_without_truth_teach_by_the_times_of_their_notes():
-    """Beats what the times alone say of a session whose notes have none: order and expected durations."""
-    model = fit_coordination([made_session(seed, truth=False, timed=True) for seed in range(5)], TINY)
-    blind = dataclasses.replace(model, network=None)
-    assert mean_iou(model) > mean_iou(blind) + 0.2
-    assert abs(model.lag) < 1.0 and model.lag_sd < 3.0  # the times were near the middles
+def timeless(lines):
+    return [{k: v for k, v in line.items() if not k.endswith("_s") and k != "seconds"} for line in lines]
 
 
-def test_truth_is_used_where_there_is_some_and_notes_where_not():
-    sessions = [made_session(0), made_session(1), made_session(2, truth=False, timed=True)]
-    assert mean_iou(fit_coordination(sessions, TINY)) > 0.6
+@pytest.fixture(scope="module")
+def uninterrupted():
+    shelf = Shelf()
+    files = bundle_files(fit_coordination(SESSIONS, PLAN, journal=shelf.journal))
+    return files, shelf
 
 
-def test_P10_the_same_seed_gives_the_same_bytes():
-    sessions = [made_session(seed, n_notes=3) for seed in range(2)]
-    first, second = (bundle_files(fit_coordination(sessions, QUICK)) for _ in range(2))
-    assert first == second
-    other = bundle_files(fit_coordination(sessions, dataclasses.replace(QUICK, seed=1)))
-    assert other["model.safetensors"] != first["model.safetensors"]
+def test_checkpoints_and_lines_change_nothing(uninterrupted):
+    assert bundle_files(fit_coordination(SESSIONS, PLAN)) == uninterrupted[0]
 
 
-def test_progress_is_told_and_ends():
-    told = []
-    fit_coordination([made_session(0), made_session(1)], QUICK, lambda *about: told.append(about))
-    assert {stage for stage, _, _ in told} == {"features", "training"}
-    assert ("features", 2, 2) in told and told[-1] == ("training", 1, 1)
+@pytest.mark.parametrize("dies_after", [1, 12, 20])
+def test_M06_resumed_equals_uninterrupted(uninterrupted, dies_after):
+    """In the first epoch and between two, of the network that holds people out and of the last one."""
+    files, whole = uninterrupted
+    first = Shelf(dies_after)
+    with pytest.raises(Stop):
+        fit_coordination(SESSIONS, PLAN, journal=first.journal)
+    second = Shelf(shelf=first.kept)
+    assert bundle_files(fit_coordination(SESSIONS, PLAN, journal=second.journal)) == files
+    assert second.count < whole.count, "what was done is not done again"
+    assert timeless(second.lines) == timeless(whole.lines)
 
 
-def test_the_hop_is_chosen_from_the_sessions():
-    sessions = [made_session(seed, n_notes=n) for seed, n in ((0, 3), (1, 6), (2, 6))]
-    model = fit_coordination(sessions, dataclasses.replace(QUICK, hop=None))
-    assert model.layout.hop == natural_hop(float(np.median([s.end - s.start for s in sessions])), 6)
+def test_M06_with_average_augmentation_and_patience_and_killed_twice():
+    plan = dataclasses.replace(PLAN, epochs=5, patience=2, **EVERYTHING)
+    wanted = bundle_files(fit_coordination(SESSIONS, plan))
+    shelf = Shelf(5, every=2)
+    for dies_after in (4, None):
+        with pytest.raises(Stop):
+            fit_coordination(SESSIONS, plan, journal=shelf.journal)
+        shelf = Shelf(dies_after, every=3, shelf=shelf.kept)
+        if dies_after is None:
+            assert bundle_files(fit_coordination(SESSIONS, plan, journal=shelf.journal)) == wanted
 
 
-def test_long_sessions_are_cut_and_short_ones_padded():
-    plan = dataclasses.replace(QUICK, longest=16, epochs=2)
-    sessions = [made_session(0, n_notes=6), made_session(1, n_notes=1)]
-    assert fit_coordination(sessions, plan).network is not None
+def test_a_checkpoint_is_no_pickle_and_names_no_note(uninterrupted):
+    for data in uninterrupted[1].kept.values():
+        assert data[:1] not in (b"\x80", b"P") and int.from_bytes(data[:8], "little") < len(data)
+        for text in ("waved", "slowly", "shook"):
+            assert text.encode() not in data
 
 
-def test_one_session_one_step():
-    assert fit_coordination([made_session(0)], QUICK).network is not None
+# --- the journal
+
+
+def test_every_epoch_has_a_line(uninterrupted):
+    _, shelf = uninterrupted
+    names = [(line["training"], line["epoch"]) for line in shelf.lines]
+    assert names == [(name, epoch) for name in ("held-out", "final") for epoch in (1, 2, 3)]
+    for line in shelf.lines:
+        json.dumps(line, allow_nan=False)
+        assert tuple(line["parts"]) == PARTS and line["loss"] == pytest.approx(sum(line["parts"].values()))
+        assert line["epochs"] == 3 and line["frames_per_s"] > line["sessions_per_s"] > 0
+        assert (line["held_out"] is None) == (line["training"] == "final")
+    assert [line["step"] for line in shelf.lines] == [4, 8, 12, 5, 10, 15]
+    assert shelf.lines[-1]["loss"] < shelf.lines[3]["loss"]
+
+
+# --- what the plan asks for
+
+
+def test_the_held_out_loss_ends_training_and_the_last_network_makes_as_many_passes():
+    """A learning rate that only does harm: the first epochs are the best ones."""
+    plan = dataclasses.replace(PLAN, epochs=30, learning_rate=0.5, patience=2)
+    shelf = Shelf(every=0)
+    fit_coordination(SESSIONS, plan, journal=shelf.journal)
+    losses = [line["held_out"] for line in shelf.lines if line["training"] == "held-out"]
+    best = int(np.argmin(losses)) + 1
+    assert len(losses) == best + 2 < 30
+    assert len(shelf.lines) - len(losses) == best
+
+
+def test_the_average_follows_the_weights():
+    seen = []
+
+    class Network:
+        def state_dict(self):
+            return {"w": torch.tensor([float(len(seen))])}
+
+    class Held:
+        coordinator = Network()
+
+    state = loop.TrainingState(Held(), None, average={"w": torch.zeros(1)})
+    wanted = 0.0
+    for step in range(40):
+        state.step = step
+        seen.append(step)
+        decay = min(0.8, (1 + step) / (10 + step))
+        wanted = decay * wanted + (1 - decay) * len(seen)
+        loop._averaged(state, 0.8)
+    assert state.average["w"].item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_an_average_is_another_model():
+    usual, averaged = (
+        bundle_files(fit_coordination(SESSIONS[:3], dataclasses.replace(PLAN, average=a))) for a in (0.0, 0.9)
+    )
+    assert usual["model.safetensors"] != averaged["model.safetensors"]
+
+
+def test_bfloat16_layers_end_near_float32_and_the_kept_weights_are_float32():
+    models = [
+        fit_coordination(SESSIONS[:3], dataclasses.replace(PLAN, precision=p))
+        for p in ("float32", "bfloat16")
+    ]
+    exact, half = (m.network.state_dict() for m in models)
+    assert all(v.dtype == torch.float32 for v in half.values())
+    assert any(not torch.equal(exact[k], half[k]) for k in exact)
+    session = made_session(40)
+    a, b = (m.evidence(session).similarity for m in models)
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99
+
+
+def test_the_callers_random_state_is_left_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    fit_coordination(SESSIONS[:2], dataclasses.replace(PLAN, epochs=1))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 # --- faults
 
 
-@pytest.mark.parametrize("notes", [(), (Note("sat"),), (Note("sat"), Note("sat"), Note(" "))])
-def test_N02_too_few_pairs(notes):
-    session = Session("p1", made_session(0).streams, notes)
-    with pytest.raises(InputError, match="E-TOO-FEW-PAIRS"):
-        fit_coordination([session], QUICK)
+@pytest.mark.parametrize("change", [{"seed": 1}, {"epochs": 4}, {"width": 24}, {"loss": "siglip"}])
+def test_M06_a_checkpoint_of_other_settings_is_refused(uninterrupted, change):
+    shelf = Shelf(shelf=uninterrupted[1].kept)
+    with pytest.raises(InputError, match="E-CHECKPOINT"):
+        fit_coordination(SESSIONS, dataclasses.replace(PLAN, **change), journal=shelf.journal)
 
 
-def test_no_sessions():
-    with pytest.raises(InputError, match="E-TOO-FEW-PAIRS"):
-        fit_coordination([], QUICK)
+def test_M06_a_checkpoint_of_other_sessions_is_refused(uninterrupted):
+    shelf = Shelf(shelf=uninterrupted[1].kept)
+    with pytest.raises(InputError, match="E-CHECKPOINT"):
+        fit_coordination([*SESSIONS[:-1], made_session(99)], PLAN, journal=shelf.journal)
 
 
-def test_a_session_without_notes_beside_others_teaches_nothing():
-    bare = Session("p9", made_session(9).streams)
-    assert fit_coordination([made_session(0), bare], QUICK).network is not None
-    weak = [made_session(seed, truth=False, timed=True, n_notes=3) for seed in range(2)]
-    assert fit_coordination([*weak, bare], dataclasses.replace(QUICK, rounds=1)).network is not None
+def test_M02_a_damaged_checkpoint_is_refused(uninterrupted):
+    good = uninterrupted[1].kept["held-out"]
+    rng = np.random.default_rng(0)
+    broken = [good[: len(good) // 2], good + b"\0", b"", b"\xff" * 100, pickle.dumps({"a": 1})]
+    for position in rng.integers(0, len(good), 30):
+        flipped = bytearray(good)
+        flipped[position] ^= 1 << int(rng.integers(0, 8))
+        broken.append(bytes(flipped))
+    for data in broken:
+        with pytest.raises(InputError, match="E-CHECKSUM"):
+            loop.TrainingState(None, None).resume(data, "any")
+    with pytest.raises(InputError, match="E-CHECKSUM"):
+        fit_coordination(SESSIONS, PLAN, journal=Shelf(shelf={"held-out": broken[-1]}).journal)
 
 
-def test_M07_a_loss_that_is_not_finite_stops_training(monkeypatch):
-    monkeypatch.setattr(training, "_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
+def test_M07_a_loss_that_is_not_finite_stops_training_at_the_step_and_the_last_good_is_kept(monkeypatch):
+    honest, calls = BatchLoss.forward, []
+
+    def spoilt(self, pieces):
+        calls.append(1)
+        parts = honest(self, pieces)
+        return parts if len(calls) <= 3 else {**parts, "frames": parts["frames"] * float("nan")}
+
+    shelf, plan = Shelf(), dataclasses.replace(PLAN, batch=1)
+    monkeypatch.setattr(BatchLoss, "forward", spoilt)
+    with pytest.raises(InputError, match=r"E-TRAIN-DEGENERATE.*step 4"):
+        fit_coordination(SESSIONS[:2], plan, journal=shelf.journal)
+    assert shelf.count == 3
+    monkeypatch.setattr(BatchLoss, "forward", honest)
+    assert fit_coordination(SESSIONS[:2], plan, journal=shelf.journal).network is not None
+
+
+def test_M07_a_gradient_that_is_not_finite_stops_training(monkeypatch):
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
     with pytest.raises(InputError, match="E-TRAIN-DEGENERATE"):
-        fit_coordination([made_session(0)], QUICK)
-
-
-def test_M07_all_notes_of_one_meaning_still_train():
-    session = made_session(0)
-    same = tuple(dataclasses.replace(span, label="one") for span in session.truth)
-    model = fit_coordination([dataclasses.replace(session, truth=same)], QUICK)
-    assert np.isfinite(model.evidence(untold(session)).log_odds).all()
+        fit_coordination(SESSIONS[:2], PLAN)
 
 
 def test_M08_memory_that_runs_out_anywhere_in_a_step_is_exit_5(monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(training, "_loss", full)
+    monkeypatch.setattr(BatchLoss, "forward", full)
     with pytest.raises(ResourceError, match="E-DEVICE-MEMORY") as caught:
-        fit_coordination([made_session(0)], QUICK)
+        fit_coordination(SESSIONS[:1], PLAN)
     assert caught.value.exit_code == 5
-
-
-def test_M08_a_device_that_is_not_there():
-    with pytest.raises(ResourceError, match="E-DEVICE"):
-        fit_coordination([made_session(0)], dataclasses.replace(QUICK, device="cuda:99"))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"epochs": 0},
-        {"width": 10**9},
-        {"dropout": 1.0},
-        {"learning_rate": float("nan")},
-        {"hop": 0.0},
-        {"hop": float("nan")},
-        {"dilations": ()},
-        {"dilations": (0,)},
-        {"seed": -1},
-        {"longest": 1},
-    ],
-)
-def test_S17_a_plan_out_of_range_is_refused(change):
-    with pytest.raises(ParameterError, match=next(iter(change))):
-        TrainingPlan(**change)
-
-
-def test_M09_cuda_and_cpu_agree():
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device here")
-    model = fit_coordination(
-        [made_session(seed) for seed in range(4)], dataclasses.replace(TINY, device="cuda")
-    )
-    assert mean_iou(model) > 0.6
-    assert next(model.network.parameters()).device.type == "cpu"

@@ -7,12 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from align.coordination import Coordination
+from align.coordination import Coordination, weak
 from align.coordination.durations import fit_durations
 from align.coordination.examples import make_vocabulary, span_example, usable_notes
 from align.coordination.layout import fit_layout, session_table
-from align.coordination.weak import learn_weakly
+from align.coordination.rounds import Belief
+from align.coordination.weak import _check, learn_weakly
 from align.datatypes import Note, NoteTime
+from align.errors import InputError
 from align.text import text_encoder
 from tests.coordination.sessions import TINY, made_session, true_spans, untold
 
@@ -38,12 +40,13 @@ def learned(sessions, plan=PLAN, n_labelled=0):
     """Examples with soft targets, and the model; the first ``n_labelled`` sessions keep their truth."""
     given = [s if i < n_labelled else untold(s) for i, s in enumerate(sessions)]
     examples, notes, vocabulary, model = prepared(given, plan)
-    labelled, weak = examples[:n_labelled], list(zip(examples, notes, strict=True))[n_labelled:]
+    labelled, rest = examples[:n_labelled], list(zip(examples, notes, strict=True))[n_labelled:]
     if labelled:
         texts = np.concatenate([e.notes for e in labelled])
         seconds = np.concatenate([e.spans[:, 1] - e.spans[:, 0] for e in labelled]) * HOP
         model = model.with_durations(fit_durations(vocabulary.vectors[texts], seconds))
-    return learn_weakly(labelled, weak, vocabulary, model)
+    examples, _, model = learn_weakly(labelled, rest, vocabulary, model)
+    return examples, model
 
 
 def timed(seed, shift=0.0, noise=3.0):
@@ -153,6 +156,84 @@ def test_order_alone_beats_equal_slices():
 def test_durations_follow_the_posteriors(from_times, noisy):
     truth = np.log([s.end - s.start for session in noisy for s in session.truth]).mean()
     assert from_times[1].durations.mean == pytest.approx(truth, abs=0.25)
+
+
+def as_kind(session, kind):
+    """The session with its notes in one of the ways in which people have them; "spans" keeps the truth."""
+    if kind == "spans":
+        return session
+    notes = []
+    for span, note in zip(session.truth, session.notes, strict=True):
+        at = {
+            "noisy": note.time,
+            "interval": NoteTime(span.start - 4.0, 0.5 * (span.start + span.end), span.end + 4.0),
+            "phrase": NoteTime(max(0.0, span.start - 40.0), span.start, span.end + 40.0),
+            "order": None,
+        }[kind]
+        notes.append(Note(span.text, at))
+    return untold(dataclasses.replace(session, notes=tuple(notes)))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "least"),
+    [
+        (["interval"] * 8, 0.8),
+        (["phrase"] * 4 + ["noisy"] * 4, 0.8),
+        (["order"] * 4 + ["noisy"] * 4, 0.75),
+        (["spans", "noisy", "interval", "phrase", "order", "order", "noisy", "interval"], 0.85),
+        (["spans", "order", "order", "order", "phrase", "phrase", "phrase", "phrase"], 0.8),
+    ],
+)
+def test_every_mixture_of_kinds_of_notes_teaches(noisy, kinds, least):
+    sessions = [as_kind(s, kind) for s, kind in zip(noisy, kinds, strict=True)]
+    examples, notes, vocabulary, model = prepared(sessions, dataclasses.replace(PLAN, nothing_share=0.25))
+    n = sum(kind == "spans" for kind in kinds)
+    if n:
+        lasted = np.concatenate([e.spans[:, 1] - e.spans[:, 0] for e in examples[:n]]) * HOP
+        texts = np.concatenate([e.notes for e in examples[:n]])
+        model = model.with_durations(fit_durations(vocabulary.vectors[texts], lasted))
+    rest = list(zip(examples, notes, strict=True))[n:]
+    found, *_ = learn_weakly(examples[:n], rest, vocabulary, model)
+    assert mean_right(noisy[n:], found[n:]) > least
+
+
+def test_a_collapse_into_nothing_is_an_error():
+    with pytest.raises(InputError) as caught:
+        _check(Belief(np.zeros((1, 2)), 0.0, 1.0, 0.3, soft=(np.array([[0.0, 1.0]] * 5),)))
+    assert caught.value.code == "E-WEAK-COLLAPSE"
+
+
+def test_a_share_of_nothing_that_was_not_reached_is_a_warning():
+    moments = np.array([[0.0, 0.0, 0.0, 1.0]])
+    belief = Belief(np.zeros((1, 2)), 0.0, 1.0, 0.6, soft=(np.array([[0.8, 0.2]] * 5),), moments=moments)
+    with pytest.warns(UserWarning, match="W-WEAK-SHARE"):
+        _check(belief)
+
+
+def test_progress_is_told(noisy):
+    told = []
+    plan = dataclasses.replace(PLAN, rounds=2)
+    examples, notes, vocabulary, model = prepared([untold(s) for s in noisy], plan)
+    learn_weakly([], list(zip(examples, notes, strict=True)), vocabulary, model, lambda *at: told.append(at))
+    assert [at for at in told if at[0] == "placing notes"] == [
+        ("placing notes", k + 1, plan.rounds + 1) for k in range(plan.rounds + 1)
+    ]
+    assert told[0][0].startswith("trying")
+    assert told[-1] == ("placing notes", plan.rounds + 1, plan.rounds + 1)
+
+
+def test_only_texts_that_look_alike_come_to_mean_the_same(noisy, monkeypatch):
+    other = {"lay still": "rested flat", "shook it fast": "rattled about"}
+    sessions = []
+    for k, session in enumerate(noisy):
+        wording = other if k % 2 else {}
+        notes = tuple(dataclasses.replace(n, text=wording.get(n.text, n.text)) for n in session.notes)
+        sessions.append(untold(dataclasses.replace(session, notes=notes)))
+    monkeypatch.setattr(weak, "_ALIKE", 0.3)  # so few notes tell less than the usual value asks for
+    examples, notes, vocabulary, model = prepared(sessions, dataclasses.replace(PLAN, nothing_share=0.25))
+    _, found, _ = learn_weakly([], list(zip(examples, notes, strict=True)), vocabulary, model)
+    same = {(found.texts[i], found.texts[j]) for i, j in np.argwhere(found.same) if i < j}
+    assert same == {("lay still", "rested flat"), ("rattled about", "shook it fast")}
 
 
 def test_the_same_input_gives_the_same_targets(noisy, from_times):

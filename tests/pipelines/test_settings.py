@@ -162,8 +162,9 @@ def test_every_setting_has_a_meaning_and_a_default_in_its_range() -> None:
 def test_the_training_settings_are_those_of_the_training_plan() -> None:
     from align.coordination import TrainingPlan
 
-    # TOML has no null: a file says "auto" where the plan says None
-    training = {f.name: None if f.default == "auto" and f.name != "device" else f.default
+    # TOML has no null: a file says "auto", "off" or "none" where the plan says None
+    nobody = {"nothing_share": "auto", "patience": "off", "objective": "none"}
+    training = {f.name: None if f.default == nobody.get(f.name) else f.default
                 for f in dataclasses.fields(TrainingConfig)}  # fmt: skip
     plan = {f.name: f.default for f in dataclasses.fields(TrainingPlan)}
     assert set(plan) - set(training) == {"hop", "encoder"}, "those are features.hop and text.encoder"
@@ -175,6 +176,9 @@ def test_the_training_settings_are_those_of_the_training_plan() -> None:
 
 def test_a_list_comes_out_as_a_tuple(toml) -> None:  # type: ignore[no-untyped-def]
     assert load_settings(toml("[training]\ndilations = [1, 3]\n")).config.training.dilations == (1, 3)
+    assert load_settings(toml("[training]\naugment = []\n")).config.training.augment == ()
+    with pytest.raises(InputError, match="not empty"):
+        load_settings(toml("[training]\ndilations = []\n"))
 
 
 @given(st.floats(0, 1e300), st.integers(1, 65536), st.integers(0, 2**63 - 1))

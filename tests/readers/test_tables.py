@@ -229,8 +229,8 @@ def test_changed_while_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     path = write(tmp_path, "t,a\n0,1\n1,2\n")
     real = tables._raw
 
-    def grows(where: Path, policy: Policy) -> object:
-        found = real(where, policy)
+    def grows(where: Path, policy: Policy, wide: bool) -> object:
+        found = real(where, policy, wide)
         with open(where, "a") as file:
             file.write("2,3\n")
         return found

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align.errors import InputError
+from align.readers import slots
 from align.readers.pace import Pace, measure_period, nominal_rate
 from align.readers.policy import Policy
 from align.readers.timeline import Timeline, runs_from_times
@@ -224,3 +225,36 @@ def test_measure_period_survives_loss_jitter_and_pauses() -> None:
     k = np.flatnonzero(rng.random(20_000) > 0.1)
     times = written((k + rng.uniform(-0.3, 0.3, k.size)) * PERIOD + (k > 5000) * 3.3e12)
     assert measure_period(times, 4.0).period == pytest.approx(PERIOD, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_runs_are_cut_where_the_phase_has_left_its_width(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    phase = rng.normal(0, 10.0 ** -rng.integers(1, 4), 6000).cumsum()
+    first = np.sort(rng.choice(6000, 3, replace=False))
+    first[0] = 0
+    wanted = set(first.tolist())
+    for begin, end in zip(first, np.append(first[1:], 6000), strict=True):
+        low = high = phase[begin]
+        for i in range(begin, end):
+            low, high = min(low, phase[i]), max(high, phase[i])
+            if high - low > slots._WANDER:
+                wanted.add(i)
+                low = high = phase[i]
+    assert slots._cut_wander(first, phase).tolist() == sorted(wanted)
+
+
+@pytest.mark.parametrize("part", [1, 7, 64])
+def test_a_clock_looked_at_in_parts_is_the_clock_looked_at_whole(
+    part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    times = np.cumsum(PERIOD + rng.normal(0, 200_000, 3000).astype(np.int64))[rng.random(3000) > 0.02]
+    times[1500:] += 10**10
+    whole = runs_from_times(times, Policy())
+    monkeypatch.setattr(slots, "_PART", part)
+    parts = runs_from_times(times, Policy())
+    assert parts.findings == whole.findings and parts.rate == pytest.approx(whole.rate, rel=1e-13)
+    assert parts.run_index.tolist() == whole.run_index.tolist()
+    assert parts.slot.tolist() == whole.slot.tolist()
+    assert parts.jitter == pytest.approx(whole.jitter, rel=1e-9) and parts.jitter_max == whole.jitter_max

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from align import Stream, segment
 from align.kernels.lazy_bounds import BACK, front_for, lazy_bounds
 from align.kernels.pelt import last_settled, misfit, prefix_sums
+from align.segmentation import costs
 from align.segmentation.long_runs import changes_by_parts, changes_of_sums, is_beyond_sums
 
 
@@ -78,3 +79,22 @@ def test_levels_that_wander_far_are_cut_to_the_optimum() -> None:
     true = np.arange(500, 1_000_000, 500)
     assert np.isin(true, changes).all()
     assert objective(values, changes, penalty) <= objective(values, true, penalty) + 1e-6
+
+
+@pytest.mark.parametrize("kind", ["changes", "noise", "steps of whole numbers"])
+def test_a_run_too_large_for_its_sums_is_cut_as_any_other(kind, monkeypatch):
+    rng = np.random.default_rng(3)
+    levels = np.repeat(rng.normal(0, 3, (40, 3)), 500, axis=0) * (kind != "noise")
+    values = rng.normal(size=(20_000, 3)) + levels
+    stream = Stream(np.rint(values) if kind == "steps of whole numbers" else values, rate=10.0)
+    whole = segment(stream, method="l2", penalty=60.0)
+
+    def unwanted(held: costs._Sums) -> None:
+        raise AssertionError("the sums of the whole run were made")
+
+    monkeypatch.setattr(costs._Sums, "whole", unwanted)
+    monkeypatch.setattr(costs, "_AT_ONCE", 1000)
+    monkeypatch.setattr(costs, "_PART", 4096)
+    parts = segment(stream, method="l2", penalty=60.0)
+    assert parts.changes.tolist() == whole.changes.tolist() and parts.cost == whole.cost
+    assert (len(whole.changes) == 0) == (kind == "noise")

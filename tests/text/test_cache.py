@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from align.errors import ParameterError
 from align.text.cache import CachedEncoder
 from align.text.hashed import HashedEncoder
 from align.text.protocol import TextEncoder
@@ -42,6 +44,20 @@ def test_each_text_is_encoded_once():
     for texts in (["a", "b", "a"], ["b", "c"], [], ["a"]):
         cached.encode(texts)
     assert counting.asked == ["a", "b", "c"]
+
+
+def test_what_was_not_asked_for_longest_goes_first():
+    counting = Counting()
+    cached = CachedEncoder(counting, most=2)
+    for texts in (["a", "b"], ["a"], ["c"], ["a"], ["b"]):
+        cached.encode(texts)
+    assert counting.asked == ["a", "b", "c", "b"]
+    np.testing.assert_array_equal(cached.encode(["x", "y", "z"]), HashedEncoder(32).encode(["x", "y", "z"]))
+
+
+def test_a_cache_holds_something():
+    with pytest.raises(ParameterError, match="most"):
+        CachedEncoder(HashedEncoder(32), most=0)
 
 
 def test_what_a_caller_writes_into_his_rows_stays_his():

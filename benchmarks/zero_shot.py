@@ -1,0 +1,201 @@
+"""Labels and data that training never saw: classification by text alone.
+
+    python -m benchmarks.zero_shot [labels] [transfer] [--sets hapt sounds] [--most 1] [--seed 0]
+
+labels: people held out by folds. Every true span is classified by the labels' own words ("walking upstairs") or by
+wordings that training was kept from, and once more by a model that never heard anything of one label: its spans are
+left in the recordings, but count for nothing (rows without text), and the question is how often they get that label.
+transfer: train on hapt, classify tug's phone, and the other way round, all labels given as text. Which label of one
+set is which of the other is said here (SHARED) and nowhere else. Beside everything stands the majority class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from align.coordination import Coordination
+from align.coordination.embedded import embed_session
+from align.coordination.zero_shot import TEMPLATES, classify
+from align.datatypes import Session
+from align.errors import AlignError
+from align.metrics import calibration_error
+from align.metrics.retrieval import macro_f1
+from benchmarks.alignment import folds, read, reworded
+from benchmarks.interleaved import machine
+from pipelines.settings import load_settings
+from pipelines.train import train_model
+from pipelines.uses import spoken
+
+#: What is asked for in words -> its labels in hapt and in tug.
+SHARED = {
+    "walking": ("WALKING", "WALKING"),
+    "sitting": ("SITTING", "SEATED"),
+    "sitting down": ("STAND_TO_SIT", "SITTING_DOWN"),
+    "standing up": ("SIT_TO_STAND", "STANDING_UP"),
+    "turning around": ("", "TURNING"),  # hapt has none: of a model of hapt the one that it never heard of
+}
+HEADS = (
+    "set",
+    "asked by",
+    "labels",
+    "spans",
+    "accuracy",
+    "macro-F1",
+    "majority",
+    "ECE",
+    "frames right",
+    "of frames, majority",
+)
+Answers = list[tuple[str, str, float, int, int]]  # true label, answer, probability, frames right, frames
+
+
+def answers(
+    model: Coordination, sessions: Sequence[Session], asked: dict[str, str], templates: Sequence[str]
+) -> Answers:
+    """Each true span whose label is asked for, classified; ``asked`` maps a label of the truth to its text."""
+    texts = list(dict.fromkeys(asked.values()))
+    out: Answers = []
+    for session in sessions:
+        rows = [r for r in session.truth or () if r.label in asked and np.isfinite(r.start)]
+        if not rows:
+            continue
+        embedded = embed_session(model, dataclasses.replace(session, truth=None))
+        frames = classify(model, embedded, texts, none=False, templates=templates)
+        middles = frames.spans.mean(axis=1)
+        spans = [(r.start, r.end) for r in rows]
+        found = classify(model, embedded, texts, spans, none=False, templates=templates)
+        for row, choice, p in zip(rows, found.choices.tolist(), found.probabilities, strict=True):
+            own = frames.choices[(middles >= row.start) & (middles < row.end)]
+            right = int((own == texts.index(asked[row.label])).sum())
+            out.append((asked[row.label], texts[choice], float(p.max()), right, len(own)))
+    return out
+
+
+def line(name: str, how: str, found: Answers) -> str:
+    truth, given = [a[0] for a in found], [a[1] for a in found]
+    right = np.asarray([t == g for t, g in zip(truth, given, strict=True)])
+    kinds = sorted(set(truth))
+    most = max(truth.count(k) for k in kinds) / len(truth)
+    frames = {k: sum(a[4] for a in found if a[0] == k) for k in kinds}
+    total = max(1, sum(frames.values()))
+    ece = calibration_error(np.clip([a[2] for a in found], 0, 1), right)
+    cells = [
+        name,
+        how,
+        str(len(kinds)),
+        str(len(found)),
+        f"**{right.mean():.3f}**",
+        f"{macro_f1(truth, given):.3f}",
+    ]
+    cells += [f"{most:.3f}", f"{ece:.3f}", f"{sum(a[3] for a in found) / total:.3f}"]
+    return f"| {' | '.join([*cells, f'{max(frames.values()) / total:.3f}'])} |"
+
+
+def trained(sessions: Sequence[Session], seed: int) -> Coordination:
+    begin = time.perf_counter()
+    model, _ = train_model(sessions, load_settings(options={"training.seed": seed}))
+    print(f"  trained on {len(sessions)} sessions in {time.perf_counter() - begin:.0f} s", flush=True)
+    return model
+
+
+def without_label(sessions: Sequence[Session], label: str) -> list[Session]:
+    """Rows of one label lose every word: training does not count their frames."""
+    return [
+        dataclasses.replace(
+            s,
+            notes=(),
+            truth=tuple(
+                dataclasses.replace(r, text="", label="") if r.label == label else r for r in s.truth or ()
+            ),
+        )
+        for s in sessions
+    ]
+
+
+def unseen_labels(data: Path, name: str, most: int, seed: int) -> list[str]:
+    """Rows of the table for one set."""
+    sessions = read(data, name)
+    kinds = sorted({r.label for s in sessions for r in s.truth or () if np.isfinite(r.start)})
+    own: dict[str, Answers] = {"the labels' own words": [], "the same in four templates": []}
+    own |= {"a wording kept from training": [], "spans of a label never heard of": []}
+    for fold, (train, test) in enumerate(folds(sessions, 5)):
+        if fold >= most:
+            break
+        lessons, questions = reworded(sessions, train, test, fold)
+        model = trained(lessons, seed)
+        words = {label: spoken(label) for label in kinds}
+        own["the labels' own words"] += answers(model, test, words, TEMPLATES[:1])
+        own["the same in four templates"] += answers(model, test, words, TEMPLATES)
+        new = {r.label: r.text for s in questions for r in s.truth or ()}
+        if len(set(new.values())) == len(new):
+            own["a wording kept from training"] += answers(model, test, new, TEMPLATES[:1])
+        left_out = (
+            kinds[fold % len(kinds)]
+            if name != "hapt"
+            else ("WALKING_UPSTAIRS", "SITTING", "SIT_TO_STAND")[fold % 3]
+        )
+        blind = trained(without_label(train, left_out), seed)
+        found = answers(blind, test, words, TEMPLATES[:1])
+        own["spans of a label never heard of"] += [a for a in found if a[0] == words[left_out]]
+        print(f"  fold {fold}: never heard of {words[left_out]!r}", flush=True)
+    return [line(name, how, found) for how, found in own.items() if found]
+
+
+def transfer(data: Path, seed: int) -> list[str]:
+    """Rows of the table from hapt to tug and back; a refusal is a row, too."""
+    hapt = read(data, "hapt")
+    tug = [
+        dataclasses.replace(s, streams=tuple(x for x in s.streams if x.name == "phone"))
+        for s in read(data, "tug")
+    ]
+    rows = []
+    for name, train, test, side in (("hapt to tug", hapt, tug, 1), ("tug to hapt", tug, hapt, 0)):
+        model = trained(train, seed)
+        for how, texts in (
+            ("the shared labels", list(SHARED)[:4]),
+            ("all of the other set", _all(test, side)),
+        ):
+            asked = {SHARED[t][side] if t in SHARED else t: t if t in SHARED else spoken(t) for t in texts}
+            try:
+                rows.append(line(name, how, answers(model, test, asked, TEMPLATES[:1])))
+            except AlignError as error:
+                rows.append(f"| {name} | {how} | refused: {error.code} | | | | | | | |")
+    return rows
+
+
+def _all(sessions: Sequence[Session], side: int) -> list[str]:
+    """Every label of the set, as in SHARED where it is there."""
+    known = {pair[side]: text for text, pair in SHARED.items() if pair[side]}
+    found = {r.label for s in sessions for r in s.truth or () if np.isfinite(r.start)}
+    return [known.get(label, label) for label in sorted(found)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", default=["labels", "transfer"])
+    parser.add_argument("--sets", nargs="+", default=["hapt", "sounds"])
+    parser.add_argument("--most", type=int, default=1, help="folds that are run")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
+    rows: list[str] = []
+    if "labels" in options.parts:
+        for name in options.sets:
+            rows += unseen_labels(data, name, options.most, options.seed)
+    if "transfer" in options.parts:
+        rows += transfer(data, options.seed)
+    print(f"\n| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}\n" + "\n".join(rows))
+    print(f"\n{machine()}")
+
+
+if __name__ == "__main__":
+    main()
