@@ -39,6 +39,7 @@ def test_the_demo_from_any_folder(
         "model.safetensors",
         "model.json",
         "train.json",
+        "training.jsonl",
     }
     check_again(align, settings)
 

@@ -88,7 +88,7 @@ def test_the_tables_say_what_the_lines_say(learned: Path) -> None:
 def test_P23_the_record_names_every_input_by_its_hash(learned: Path, tiny_model: Path) -> None:
     found = record(learned)
     inputs = {(entry["role"], Path(entry["file"]).name): entry for entry in found["inputs"]}
-    model = [("model", name) for name in ("model.json", "model.safetensors", "train.json")]
+    model = [("model", name) for name in ("model.json", "model.safetensors", "train.json", "training.jsonl")]
     streams = [("stream", name) for name in ("heart.csv", "microphone.flac", "wrist.csv")]
     assert set(inputs) == {*streams, ("notes", "notes.csv"), *model}, "and no truth"
     for entry in inputs.values():
