@@ -40,6 +40,7 @@ $(PEERS)/.installed: benchmarks/peers.txt
 bench: $(STAMP) $(PEERS)/.installed
 	$(BIN)/python -m benchmarks.segmentation $(BENCH)
 	$(BIN)/python -m benchmarks.warping $(BENCH)
+	$(BIN)/python -m benchmarks.losses $(BENCH)
 	ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.shape $(BENCH)
 	@if [ -d "$(ALIGN_DATA)" ]; then \
 		ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.alignment; \
