@@ -31,6 +31,7 @@ _PUBLIC = {
     "Link": "align.answers",
     "TokenSequence": "align.answers",
     "Finding": "align.datatypes",
+    "Monitor": "align.monitor",
     "Note": "align.datatypes",
     "NoteTime": "align.datatypes",
     "Segmentation": "align.datatypes",

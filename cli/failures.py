@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
-from align.errors import AlignError, ResourceError
+from align.errors import AlignError
+from pipelines.failures import as_align_error as known_error
 
 __all__ = ["Reporting", "report", "report_one", "silence_stdout"]
-
-_PACKAGES = ("align", "pipelines", "cli")
-_ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +68,16 @@ def _line(error: AlignError, reporting: Reporting) -> str:
 
 
 def as_align_error(error: BaseException) -> AlignError:
-    """The error as an AlignError. The text of a foreign exception is left out: it may hold patient data."""
-    if isinstance(error, AlignError):
-        return error
+    """The error as an AlignError: click's as a usage error, any other as ``pipelines.failures`` says."""
     if isinstance(error, click.ClickException):
         return _usage(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's own
-        hint = "Give fewer or shorter recordings at a time, or a machine with more memory"
-        return ResourceError("E-MEMORY", f"not enough memory, at {_place(error)}", hint=hint)
-    if (
-        isinstance(error, OSError)
-        and error.errno is not None
-        and error.errno not in (errno.EBADF, errno.EINVAL)
-    ):
-        return ResourceError("E-IO", os.strerror(error.errno), file=error.filename)
-    hint = (
-        "This is a fault in align, please report this line; --debug prints the traceback (it may show data)"
-    )
-    return AlignError("E-BUG", f"{type(error).__name__} at {_place(error)}", hint=hint)
+    return known_error(error)
 
 
 def _usage(error: click.ClickException) -> AlignError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"Try '{context.command_path} --help'" if context is not None else "Try 'align --help'"
     return _UsageError("E-USAGE", " ".join(error.format_message().split()), hint=hint)
-
-
-def _place(error: BaseException) -> str:
-    """File and line of our own innermost frame, relative to the packages: "align/clock.py:41"."""
-    place = "a place outside align"
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        file = Path(frame.f_code.co_filename)
-        if file.is_relative_to(_ROOT) and file.relative_to(_ROOT).parts[0] in _PACKAGES:
-            place = f"{file.relative_to(_ROOT).as_posix()}:{line}"
-    return place
 
 
 def silence_stdout() -> None:

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "run": "Align notes with streams: the span, probability and status of each note.",
         "apply": "Keep corrected links and place the other notes anew around them.",
         "segment": "Cut streams into segments and print them as a table.",
+        "batch": "Do one job for thousands of files; name every failure, lose nothing.",
         "train": "Learn from sessions what notes mean, into a model folder.",
         "eval": "Align sessions with known truth and score the answer.",
         "search": "Find the spans of recordings that a text describes.",

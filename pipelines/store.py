@@ -18,9 +18,18 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from align.errors import InputError, ResourceError, UnsafeError
+from align.errors import InputError, LockedError, ResourceError, UnsafeError
 
-__all__ = ["RUN_FILES", "atomic_write", "check_output", "prepare_output", "sha256_of", "sweep_stale"]
+__all__ = [
+    "RUN_FILES",
+    "atomic_write",
+    "check_output",
+    "named_errors",
+    "only_writer",
+    "prepare_output",
+    "sha256_of",
+    "sweep_stale",
+]
 
 RUN_FILES = (
     "alignment.jsonl",
@@ -55,12 +64,12 @@ def atomic_write(path: Path, data: bytes | str, *, force: bool = False) -> None:
         force: replace a file that is already there.
 
     Raises:
-        UnsafeError: E-EXISTS, the name is taken and ``force`` was not given, or it is a folder; E-SYMLINK,
+        UnsafeError: E-EXISTS, the name is taken and ``force`` was not given, or by a folder or device; E-SYMLINK,
             the folder is reached through another user's symbolic link.
         ResourceError: E-NO-SPACE, E-READ-ONLY, E-PERMISSION or E-WRITE; nothing is left under either name.
     """
     raw = data.encode("utf-8") if isinstance(data, str) else data
-    with _named(path), _open_folder(path.parent) as folder:
+    with named_errors(path), _open_folder(path.parent) as folder:
         _refuse_taken(path, folder, force=force)
         temp = f".align-{secrets.token_hex(16)}.tmp"
         try:
@@ -74,8 +83,15 @@ def atomic_write(path: Path, data: bytes | str, *, force: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Any operating-system error inside becomes a ResourceError that names ``path``."""
+def named_errors(path: Path) -> Iterator[None]:
+    """Any operating-system error inside becomes a ResourceError that names ``path``.
+
+    Args:
+        path: what is being read or written.
+
+    Raises:
+        ResourceError: E-NO-SPACE, E-READ-ONLY, E-PERMISSION or E-WRITE.
+    """
     try:
         yield
     except OSError as error:
@@ -116,6 +132,13 @@ def _refuse_taken(path: Path, folder: int, *, force: bool) -> None:
         return
     if stat.S_ISDIR(found.st_mode):
         raise UnsafeError("E-EXISTS", "is a folder where a file should go", file=path)
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):  # --force must not replace /dev/null
+        raise UnsafeError(
+            "E-EXISTS",
+            "is a device, pipe or socket where a file should go",
+            hint="give a file's name",
+            file=path,
+        )
     if not force:
         raise _exists(path)
 
@@ -161,7 +184,7 @@ def _commit(temp: str, path: Path, folder: int, *, force: bool) -> None:
 def sweep_stale(folder: Path) -> int:
     """Remove the temporaries of writers that died and return how many; one being written (locked) stays."""
     swept = 0
-    with _named(folder), _open_folder(folder) as descriptor:
+    with named_errors(folder), _open_folder(folder) as descriptor:
         for name in os.listdir(descriptor):
             if _TEMP.fullmatch(name) and _is_abandoned(name, descriptor):
                 os.unlink(name, dir_fd=descriptor)
@@ -191,7 +214,7 @@ def check_output(out: Path, *, force: bool = False, known: Collection[str] = RUN
             folder under a ``known`` name. E-SYMLINK as ``atomic_write``.
         ResourceError: E-PERMISSION or E-READ-ONLY, the folder (or the nearest that exists) cannot be written.
     """
-    with _named(out):
+    with named_errors(out):
         _refuse_foreign_links(out)
         if os.path.lexists(out) and not out.is_dir():
             raise UnsafeError("E-EXISTS", "is a file where the output folder should go", file=out)
@@ -235,7 +258,7 @@ def prepare_output(out: Path, *, force: bool = False, known: Collection[str] = R
         UnsafeError, ResourceError: as ``check_output``.
     """
     check_output(out, force=force, known=known)
-    with _named(out):
+    with named_errors(out):
         missing = [folder for folder in (out, *out.parents) if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -247,6 +270,36 @@ def prepare_output(out: Path, *, force: bool = False, known: Collection[str] = R
     return out
 
 
+@contextlib.contextmanager
+def only_writer(folder: Path, who: str) -> Iterator[None]:
+    """Keep every other process that asks out of ``folder`` while the block runs.
+
+    The kernel's lock is on the folder itself: no file stays behind, and it ends with the process however that
+    ends, so there is no stale lock to tell by a process number or a boot. Over NFS it needs version 4.
+
+    Args:
+        folder: exists.
+        who: what holds it, in words ("training", "batch").
+
+    Raises:
+        LockedError: E-LOCKED, another process holds it.
+        ResourceError: the folder cannot be opened, or its file system knows no locks.
+    """
+    with named_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            with named_errors(folder):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ResourceError as error:
+            if not isinstance(error.__cause__, BlockingIOError):
+                raise
+            raise LockedError("E-LOCKED", f"another {who} writes into this folder", file=folder) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal, read by blocks.
 
@@ -254,7 +307,7 @@ def sha256_of(path: Path) -> str:
         InputError: E-NOT-A-FILE, a folder, FIFO or device (never opened for reading).
         ResourceError: it cannot be read.
     """
-    with _named(path):
+    with named_errors(path):
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise InputError("E-NOT-A-FILE", "not a regular file", file=path)
         with path.open("rb") as file:

@@ -7,7 +7,6 @@ Without checkpoints nothing is written before the model is. With them the folder
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from align.errors import InputError, LockedError, UnsafeError
-from pipelines.store import atomic_write, check_output, prepare_output
+from align.errors import InputError, UnsafeError
+from pipelines.store import atomic_write, check_output, only_writer, prepare_output
 
 if TYPE_CHECKING:
     from align.coordination.journal import Journal
@@ -128,7 +127,7 @@ def training_journal(
 
     check_training_folder(out, keeping, known)
     prepare_output(out, force=True, known=())
-    with _only_one(out):
+    with only_writer(out, "training"):
         prepare_output(out, force=True, known=() if going_on else (*known, LOG, *CHECKPOINTS))
         yield Journal(line=logged, keep=keep, kept=kept, every=keeping.every), lines
 
@@ -155,17 +154,3 @@ def _read(path: Path) -> bytes | None:
     if path.stat().st_size > _LARGEST:
         raise InputError("E-LIMIT", f"more than {_LARGEST} bytes: no checkpoint is as large", file=path.name)
     return path.read_bytes()
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """The lock is on the folder itself: no file stays behind, and it ends with the process."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LockedError("E-LOCKED", "another training writes into this folder", file=folder) from error
-        yield
-    finally:
-        os.close(descriptor)

@@ -115,7 +115,7 @@ def dtw_path_of(cost):
     return path[::-1]
 
 
-# --- clustering (align/kernels/kmeans.py) ---------------------------------------------------------------
+# --- clustering (align/kernels/kmeans.py, align/kernels/seeding.py) --------------------------------------
 
 
 def lloyd(points, start, max_iterations):
@@ -1017,3 +1017,21 @@ def edr_table(alike, allowed):
                 ways.append(total[i, j] + (not alike[i, j]))
             total[i + 1, j + 1] = min(ways)
     return total[1:, 1:]
+
+
+# --- online detection (align/kernels/online.py, align/kernels/settled.py): helper M -------------------------
+
+
+def greatest_saving(x, known):
+    """What the best single change point of one channel saves, looked for at every place: (saving, place or -1)."""
+    x = np.asarray([v for v in x if not np.isnan(v)], np.longdouble)
+    best, where = 0.0, -1
+    for s in range(0 if known else 1, len(x)):
+        after = ((x[s:] - x[s:].mean()) ** 2).sum()
+        if known:
+            saving = (x[s:] ** 2).sum() - after
+        else:
+            saving = ((x - x.mean()) ** 2).sum() - ((x[:s] - x[:s].mean()) ** 2).sum() - after
+        if saving > best:
+            best, where = float(saving), s
+    return best, where

@@ -12,7 +12,7 @@ from torch import nn
 
 from align.coordination.device import autocast
 from align.coordination.distributed import World
-from align.coordination.edges import edge_loss
+from align.coordination.edges import edge_loss, soft_edge_loss
 from align.coordination.encoders import Coordinator
 from align.coordination.examples import NOTHING, UNKNOWN, Example, Vocabulary
 from align.coordination.functions import training_objective
@@ -89,6 +89,9 @@ class BatchLoss(nn.Module):
                 parts["edges"] = of_edges * _EDGE_WEIGHT * edge_loss(edges, target)
             if any(soft is not None for _, _, soft, _ in pieces):
                 parts["soft"] = of_pieces * self._soft(logits, pieces)
+                if edges is not None:
+                    doubtful = of_pieces * _EDGE_WEIGHT * _soft_edges(edges, pieces)
+                    parts["edges"] = parts["edges"] + doubtful
         return parts | self._spans(pieces, inputs, embedded)
 
     def _frames(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -141,6 +144,15 @@ class BatchLoss(nn.Module):
             seen = self.world.gathered(features)
             parts["objective"] = self.objective(stream, named, seen, self.texts[index])
         return parts
+
+
+def _soft_edges(edges: torch.Tensor, pieces: Sequence[Piece]) -> torch.Tensor:
+    loss = edges.new_zeros(())
+    for own, (_, _, soft, _) in zip(edges, pieces, strict=True):
+        if soft is not None:
+            wanted = torch.from_numpy(soft).to(edges.device)
+            loss = loss + soft_edge_loss(own[: len(soft) + 1], wanted) / len(pieces)
+    return loss
 
 
 def _padded(pieces: Sequence[Piece], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,7 +15,7 @@ from torch import nn
 from align.coordination.examples import NOTHING
 from align.datatypes import Floats
 
-__all__ = ["EdgeHead", "edge_gain", "edge_loss"]
+__all__ = ["EdgeHead", "edge_gain", "edge_loss", "soft_edge_loss"]
 
 _AROUND = 4  # frames that an edge is seen from, half of them before it
 _RARE = -3.0  # log odds to start from
@@ -57,6 +57,26 @@ def edge_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return logits.sum() * 0.0
     wanted = (target[:, 1:] != target[:, :-1]).to(logits.dtype)
     return F.binary_cross_entropy_with_logits(logits[:, 1:-1][known], wanted[known])
+
+
+def soft_edge_loss(logits: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
+    """Mean cross entropy of the edges between observed frames where it is only probable what a frame belongs to.
+
+    An edge is as probable as the change is large: half of what all notes and "nothing" gain and lose there (the total
+    variation distance of the two frames). Where every frame is certain that is ``edge_loss`` of the same spans.
+
+    Args:
+        logits: (time + 1,) as the head gives them.
+        soft: (time, n_notes + 1) as ``Example.soft``; rows of zeros do not count.
+    """
+    seen = soft.sum(dim=1) > 0
+    known = seen[1:] & seen[:-1]
+    if not bool(known.any()):
+        return logits.sum() * 0.0
+    wanted = 0.5 * (soft[1:] - soft[:-1]).abs().sum(dim=1)
+    return F.binary_cross_entropy_with_logits(
+        logits[1:-1][known], wanted[known].to(logits.dtype).clamp(0.0, 1.0)
+    )
 
 
 def edge_gain(logits: npt.NDArray[np.floating]) -> Floats:

@@ -41,6 +41,7 @@ class Example:
     per note in order, ``spans`` (n_notes, 2) frames, NaN when unknown. ``soft`` None, or (n_frames,
     n_notes + 1) how probable each note (last column: nothing) is at each frame. ``sharp`` None, or
     (n_frames, columns) from narrow windows: what is looked at where spans have to be found (``sharp.py``).
+    ``hint`` None, or (n_frames, n_notes) log odds that captions give (``hints.py``).
     """
 
     table: FrameTable
@@ -51,6 +52,7 @@ class Example:
     group: str
     soft: npt.NDArray[np.float32] | None = None
     sharp: npt.NDArray[np.float32] | None = None
+    hint: npt.NDArray[np.float32] | None = None
 
 
 def usable_notes(session: Session) -> list[tuple[Note, Span | None]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +19,7 @@ from align.coordination.examples import (
     span_example,
     usable_notes,
 )
+from align.coordination.hints import with_hints
 from align.coordination.journal import Journal
 from align.coordination.lags import note_lag
 from align.coordination.layout import fit_layout, session_table
@@ -36,7 +36,7 @@ from align.text.choose import text_encoder
 
 __all__ = ["fit_coordination"]
 
-_FINER = 2.0  # as many frames a note where true spans are known
+_FINER = 2.0  # as many frames as it takes to place a note: edges are worth a finer look
 
 
 def fit_coordination(
@@ -80,11 +80,10 @@ def fit_coordination(
         span_example(s, t, layout, vocabulary, r) for s, t, r in zip(sessions, tables, rows, strict=True)
     ]
     examples = with_sharp_frames(people_apart(examples, [s.name for s in sessions]), sessions)
+    examples = with_hints(examples, sessions, [[note for note, _ in r] for r in rows], encoder)
     labelled = [e for e in examples if np.isfinite(e.spans).any()]
     times = [[note for note, _ in r] for r in rows]
     weak = [(e, n) for e, n in zip(examples, times, strict=True) if not np.isfinite(e.spans).any() and n]
-    # where things begin and end is learned from true spans alone
-    plan = dataclasses.replace(plan, edges=plan.edges and bool(labelled))
     model = Coordination.empty(layout, plan, encoder).with_provenance(
         provenance_of(sessions, examples, len(vocabulary.texts))
     )
@@ -116,11 +115,10 @@ def fit_coordination(
 
 
 def _common_hop(sessions: Sequence[Session], rows: Sequence[Sequence[object]]) -> float:
-    """The natural hop, or about half of it where all sessions have true spans, whose edges are worth a finer look."""
+    """About half of the natural hop of a usual session."""
     lengths = [s.end - s.start for s, r in zip(sessions, rows, strict=True) if r]
     numbers = [len(r) for r in rows if r]
-    exact = all(s.truth is not None for s, r in zip(sessions, rows, strict=True) if r)
-    return natural_hop(float(np.median(lengths)), (_FINER if exact else 1.0) * float(np.median(numbers)))
+    return natural_hop(float(np.median(lengths)), _FINER * float(np.median(numbers)))
 
 
 def _durations_of_spans(examples: Sequence[Example], vocabulary: Vocabulary, hop: float) -> DurationModel:

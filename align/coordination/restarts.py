@@ -71,6 +71,7 @@ def part_of(scene: Scene, which: list[int]) -> Scene:
         weak=[scene.weak[i] for i in which],
         views=tuple(scene.views[i] for i in which),
         frames=tuple(scene.frames[i] for i in which),
+        hints=tuple(scene.hints[i] for i in which),
     )
 
 

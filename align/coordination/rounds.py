@@ -57,12 +57,13 @@ _LEAST_SHARE = 0.02
 class Regime:
     """Looks: as how many independent frames a note of usual length counts, in the first and the last round.
 
-    ``tied``: see ``fit_gaussians``.
+    ``tied``: see ``fit_gaussians``. ``hint``: how much captions count in the first round; in the last they do not.
     """
 
     first_looks: float
     last_looks: float
     tied: float
+    hint: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +71,7 @@ class Scene:
     """What stays the same from round to round: weak sessions on the coarse grid, and what is known for sure.
 
     ``spacing`` seconds a note; ``sure``, ``known_texts`` and ``known_log`` (log seconds): counts and durations of
-    the labelled spans.
+    the labelled spans. ``hints`` per session (n_cells, n_notes) log odds that captions give, 0 without any.
     """
 
     weak: Weak
@@ -81,6 +82,7 @@ class Scene:
     sure: Counts
     known_texts: npt.NDArray[np.int64]
     known_log: Floats
+    hints: tuple[Floats, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,13 +122,13 @@ def annealed(
     tell: Tell | None = None,
     gaussians: TextGaussians | None = None,
 ) -> Belief:
-    """All rounds; the first without labelled spans or Gaussians sees the notes' order and times alone.
+    """All rounds; the first without labelled spans or Gaussians sees the notes' order, times and captions alone.
 
     Args:
         scene: sessions and what is known for sure.
         belief: to start from.
         regime: how much frames count.
-        rounds: after the first, >= 1.
+        rounds: after the first, >= 0.
         tell: called as ``tell(done, total)`` after each.
         gaussians: how texts look, where that is known already.
     """
@@ -137,11 +139,12 @@ def annealed(
         progress = max(0, round_ - 1) / max(1, rounds - 1)
         looks = regime.first_looks * (regime.last_looks / regime.first_looks) ** progress
         per_cell = looks * scene.views[0].hop / scene.spacing
+        hint = regime.hint * (1.0 - progress)
         odds = [
-            np.zeros((len(frames), len(notes)))
+            hint * said
             if gaussians is None
-            else per_cell * gaussians.log_odds(frames, example.notes)
-            for frames, (example, notes) in zip(scene.frames, scene.weak, strict=True)
+            else per_cell * gaussians.log_odds(frames, example.notes) + hint * said
+            for frames, (example, _), said in zip(scene.frames, scene.weak, scene.hints, strict=True)
         ]
         belief = _expect(scene, belief, odds)
         open_sd = 0.0 if is_started else START_SD * (1.0 - round_ / _SETTLED)

@@ -21,18 +21,18 @@ from align.features.frames import FrameTable, featurize
 
 __all__ = ["narrow_window", "with_sharp_frames"]
 
-_HOPS = 2.5  # of the network's frames
+_HOPS = 4.0  # of the network's frames
 _LEAST = 0.5  # s: less holds no step and no breath
 
 
 def narrow_window(hop: float) -> float:
-    """Seconds of signal behind a sharp frame: 2.5 hops, at least 0.5 s.
+    """Seconds of signal behind a sharp frame: four hops, at least 0.5 s.
 
     Args:
         hop: seconds from frame to frame, > 0.
 
-    >>> narrow_window(0.5)
-    1.25
+    >>> narrow_window(0.25)
+    1.0
     """
     return max(_HOPS * hop, _LEAST)
 

@@ -5,10 +5,12 @@
 2. Expectation-maximisation (``rounds.py``) holds the share of the time of which no note speaks. That share is
    given, or that of sessions whose spans are known, or found: the one under which the notes are most surely
    placed. With too small a share spans swallow what lies between them, with too large a one notes find no room.
-3. Without times and without a labelled session much depends on where one starts: several starts, the best kept
-   (``restarts.py``).
-4. What the network learns are the last posteriors, as soft targets; texts that look alike by then mean the
-   same (not from order alone: there texts that trade places look alike, too).
+3. Captions say in general what a text may look like (``hints.py``): they count in the first round, and from round to
+   round less. Where they have no words for the notes, and there are neither times nor a labelled session, much
+   depends on where one starts: several starts, the best kept (``restarts.py``).
+4. A last round on a grid twice as fine says where spans begin and end.
+5. What the network learns are the last posteriors, as soft targets; texts that look alike by then mean the
+   same (not from order alone without captions: there texts that trade places look alike, too).
 
 Sessions whose spans are known start it and keep counting. Notes of all kinds may be mixed: exact, noisy or vague
 times, or none.
@@ -48,7 +50,7 @@ __all__ = ["learn_weakly"]
 _SHARES = (0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # of "nothing", tried from 0.3 on
 _FIRST_SHARE = 3
 _DIMENSIONS = 20
-_CELLS_A_NOTE = 40.0
+_CELLS_A_NOTE, _FINE_CELLS = 40.0, 80.0
 _ROUGH_CELLS, _ROUGH_SESSIONS = 20.0, 12  # where shares are tried
 _ALIKE = 0.75  # overlap of two texts' Gaussians from which they mean the same
 _COLLAPSED, _LEAST_PLACED = (
@@ -58,6 +60,8 @@ _COLLAPSED, _LEAST_PLACED = (
 _FAR_OFF = 0.15  # between the share of "nothing" that was to be held and that found
 # without times the order alone is a weak hold: start where the frames already count, with few free parameters
 _TIMED, _ORDERED, _STARTED = Regime(0.3, 9.5, 0.5), Regime(1.9, 7.6, 0.9), Regime(2.0, 8.0, 0.5)
+_HINTED = Regime(2.0, 8.0, 0.5, hint=1.0)
+_TELLING = 1.0  # nats that a span of usual length gains in a fitting place, from which captions are a start
 
 
 Progress = Callable[[str, int, int], None]
@@ -95,15 +99,16 @@ def learn_weakly(
     share, rounds = model.plan.nothing_share, model.plan.rounds
     if share is None and labelled:
         share = _nothing_share(labelled)
-    regime = _regime(known, weak)
+    scene = _scene(known, weak, vocabulary, _CELLS_A_NOTE)
+    regime = _regime(known, scene)
     if share is None:
         share = _most_surely_placed(_rough(weak, vocabulary), regime, rounds, tell)
-    scene = _scene(known, weak, vocabulary, _CELLS_A_NOTE)
     start = _start(scene, share, model.durations.of(vocabulary.vectors) if known else None)
     if regime is _ORDERED:
         belief = best_of_starts(scene, start, regime, rounds, model.plan.seed, tell)
     else:
         belief = annealed(scene, start, regime, rounds, lambda *at: tell("placing notes", *at))
+    scene, belief = _refined(scene, belief, _scene(known, weak, vocabulary, _FINE_CELLS), regime)
     _check(belief)
     texts, log, weight = lengths(scene, belief)
     model = model.with_durations(fit_durations(vocabulary.vectors[texts], np.exp(log), weight))
@@ -113,6 +118,15 @@ def learn_weakly(
         overlap = gaussians_of(scene, belief, regime.tied).overlap()[:-1, :-1]
         vocabulary = dataclasses.replace(vocabulary, same=vocabulary.same | (overlap >= _ALIKE))
     return [*known, *_targets(scene, belief)], vocabulary, model
+
+
+def _refined(scene: Scene, belief: Belief, fine: Scene, regime: Regime) -> tuple[Scene, Belief]:
+    """One look more on a finer grid, if there is one; more rounds there cost much and gain nothing."""
+    if fine.views[0].hop == scene.views[0].hop:
+        return scene, belief
+    last = Regime(regime.last_looks, regime.last_looks, regime.tied)
+    seen = gaussians_of(scene, belief, regime.tied)
+    return fine, annealed(fine, dataclasses.replace(belief, soft=()), last, 0, gaussians=seen)
 
 
 def _check(belief: Belief) -> None:
@@ -193,12 +207,24 @@ def _scene(known: Sequence[Example], weak: Weak, vocabulary: Vocabulary, cells_a
         sure,
         texts[usable],
         np.log(lasted[usable]),
+        tuple(
+            np.zeros((len(view.observed), len(notes))) if e.hint is None else pool * view.pooled(e.hint)
+            for view, (e, notes) in zip(views[:n], weak, strict=True)
+        ),
     )
 
 
-def _regime(known: Sequence[Example], weak: Weak) -> Regime:
-    timed = np.mean([note.time is not None for _, notes in weak for note in notes])
+def _regime(known: Sequence[Example], scene: Scene) -> Regime:
+    if _told_by_captions(scene) >= _TELLING:
+        return _HINTED
+    timed = np.mean([note.time is not None for _, notes in scene.weak for note in notes])
     return _STARTED if known else _TIMED if timed >= 0.5 else _ORDERED
+
+
+def _told_by_captions(scene: Scene) -> float:
+    """Log odds that a span of usual length gains by one standard deviation of its note's hint, mean over notes."""
+    spread = np.concatenate([said.std(axis=0) for said in scene.hints])
+    return float(spread.mean()) * scene.spacing / scene.views[0].hop
 
 
 def _targets(scene: Scene, belief: Belief) -> list[Example]:

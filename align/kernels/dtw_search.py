@@ -16,18 +16,22 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["envelope", "improved_bounds", "keogh_bounds", "window_bounds"]
+__all__ = ["band_bounds", "envelope", "improved_bounds", "keogh_bounds", "window_bounds"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LANES = 64  # windows side by side
-SIDE = 32  # candidates side by side
+SIDE = 32  # candidates side by side; in one candidate what loops are rounded to
+FETCHED = 16  # candidates fetched at a time
 CACHE_LINE = 64  # arrays that do not begin on one are half as fast
 _TINY = 1e-300  # variances below count as none: their root's inverse could overflow
 
 unsigned = np.uint64
 called = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by kernels only
+called_loosely = njit(  # sums in any order: the margin of those who prune covers it
+    nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={"reassoc", "contract"}
+)
 
 
 @called
@@ -235,4 +239,103 @@ def improved_bounds(
             width *= 2
         for lane in range(min(SIDE, n - first)):
             bounds[first + lane] = total[lane]
+    return bounds
+
+
+@called_loosely
+def _clip_one(candidate: Floats, begin: int, around: Floats, work: Floats, to: int) -> float:
+    """A candidate clipped into the query's envelope, from ``work[to]`` on; the sum of its squared ways."""
+    first, at, size, total = unsigned(begin), unsigned(to), unsigned(around.shape[0] // 2), 0.0
+    for k in range(size):
+        value = candidate[first + k]
+        near = min(max(value, around[k]), around[size + k])
+        total += (value - near) * (value - near)
+        work[at + k] = near
+    return total
+
+
+@called_loosely
+def _widen_one(work: Floats, count: int, upper: int, lower: int, to: int, room: int, shift: int) -> None:
+    """The extremes of three times as many rows from each row on; ``shift`` is how far they reach as yet."""
+    most, least, out, beyond = unsigned(upper), unsigned(lower), unsigned(to), unsigned(to + room)
+    second, third = unsigned(shift), unsigned(2 * shift)
+    for k in range(unsigned(count)):
+        work[out + k] = max(max(work[most + k], work[most + second + k]), work[most + third + k])
+        work[beyond + k] = min(min(work[least + k], work[least + second + k]), work[least + third + k])
+
+
+@called_loosely
+def _ways_out(query: Floats, work: Floats, upper: int, lower: int, half: int, shift: int) -> float:
+    """The sum of the query's squared ways into three stretches: from each row on, ``half`` and ``shift`` later."""
+    most, least, second, third, total = unsigned(upper), unsigned(lower), unsigned(half), unsigned(shift), 0.0
+    for k in range(unsigned(query.shape[0])):
+        over = query[k] - max(max(work[most + k], work[most + second + k]), work[most + third + k])
+        under = min(min(work[least + k], work[least + second + k]), work[least + third + k]) - query[k]
+        way = max(max(over, under), 0.0)
+        total += way * way
+    return total
+
+
+@called_loosely
+def _one_bound(
+    candidate: Floats, begin: int, query: Floats, around: Floats, work: Floats, sizes: Ints
+) -> float:
+    """The bound of one candidate; ``sizes`` and ``work`` as ``band_bounds`` lays them out."""
+    n_channels, front, widest, end = sizes[0], sizes[1], sizes[2], sizes[3]
+    count, room = sizes[4], sizes[5]
+    total = _clip_one(candidate, begin, around, work, front)
+    for k in range(front - 1, -1, -1):
+        work[k] = work[k + n_channels]
+    for k in range(front + around.shape[0] // 2, end):
+        work[k] = work[k - n_channels]
+    upper, lower, width, to, then = 0, 0, 1, room, 3 * room
+    while 3 * width < widest:
+        _widen_one(work, count, upper, lower, to, room, width * n_channels)
+        upper, lower, width, to, then = to, to + room, 3 * width, then, to
+    shift = widest - width
+    return total + _ways_out(query, work, upper, lower, (shift + 1) // 2 * n_channels, shift * n_channels)
+
+
+@called_loosely
+def _fetch(flat: Floats, begin: int, shift: float, scale: float, to: int, near: Floats, size: int) -> None:
+    """Copy a candidate, normalised."""
+    first, at = unsigned(begin), unsigned(to)
+    for k in range(unsigned(size)):
+        near[at + k] = (flat[first + k] - shift) * scale
+
+
+@njit(cache=True, nogil=True)
+def band_bounds(
+    flat: Floats, starts: Ints, norms: Floats, query: Floats, around: Floats, before: int, after: int
+) -> Floats:
+    """``improved_bounds`` where row i of the query may visit the columns from i - before to i + after.
+
+    Candidates come one after another: their own rows are the lanes, and nothing is laid out anew. Beyond its ends a
+    candidate goes on with its first and last row, which adds nothing to any range. The extremes of a range come
+    from stretches of 1, 3, 9, ... rows, three of which cover it. Candidates that lie apart are fetched several at a
+    time, so that memory answers for all of them at once.
+
+    Args:
+        flat, starts, norms, query, around: as for ``improved_bounds``.
+        before, after: rows, at least 0; each row's range holds a row of the candidate.
+
+    Returns:
+        (n,) sums of squares, to within rounding. Time O((length + m + widest) log widest n_channels) a candidate.
+    """
+    (m, n_channels), size, n = query.shape, around.shape[1], starts.shape[0]
+    sizes = np.empty(6, np.int64)
+    sizes[0], sizes[1], sizes[2] = n_channels, before * n_channels, before + after + 1
+    sizes[3] = (m + before + after) * n_channels
+    sizes[4] = (sizes[3] + SIDE - 1) & -SIDE
+    sizes[5] = (max(sizes[4], sizes[1] + size) + 2 * sizes[2] * n_channels + SIDE) & -SIDE
+    work = np.zeros(5 * sizes[5] + FETCHED * size + CACHE_LINE)
+    work = work[(-work.ctypes.data) % CACHE_LINE // work.itemsize :]
+    bounds, wanted, edges, near = np.empty(n), query.ravel(), around.ravel(), work[5 * sizes[5] :]
+    for first in range(0, n, FETCHED):
+        end = min(first + FETCHED, n)
+        for p in range(first, end):
+            mean, scale = norms[p % norms.shape[0], 0], norms[p % norms.shape[0], 1]
+            _fetch(flat, starts[p] * n_channels, mean, scale, (p - first) * size, near, size)
+        for p in range(first, end):
+            bounds[p] = _one_bound(near, (p - first) * size, wanted, edges, work, sizes)
     return bounds

@@ -1,11 +1,20 @@
-"""k-means: greedy k-means++ seeding and Lloyd's iterations.
+"""k-means: which centroid is nearest to each row, and how the centroids move.
 
-The objective is the *inertia*, the sum over all rows of the squared Euclidean distance to the nearest
-centroid (Lloyd 1982; seeding: Arthur & Vassilvitskii 2007, section 2.2, in its greedy form with several
-trials a step).
+The objective is the *inertia*, the sum over all rows of the squared Euclidean distance to the nearest centroid.
+``align.tokens.clustering`` iterates; seeding is ``align.kernels.seeding``.
 
-Same input, same bits: one thread, fixed order of summation, no random numbers inside (the caller passes
-uniforms), ties to the lowest index. Rows are float64 and finite; the caller centres and scales them.
+Rows are read as *tiles* (``align.kernels.tiles``), in float32: four centroids and four columns at a time are
+multiplied into sums that stay in vector registers. float32 decides a label only where the second nearest
+centroid is farther by more than the rounding error can be; every other row is compared anew in float64 with true
+differences. Labels are therefore those of float64, ties go to the lowest index, and the same input gives the same
+bits.
+
+From pass to pass every row keeps an upper bound of the distance to its own centroid and a lower bound of that
+to any other (Hamerly 2010, algorithms 1-3, without tightening, which costs as much as the tile). A row whose
+bounds prove that nothing changed sleeps; where most of a tile sleeps, those awake are gathered into one of
+their own. Bounds are float32, rounded outwards.
+
+References: Lloyd 1982; Hamerly 2010, "Making k-means even faster"; rounding: Higham 2002, section 3.1.
 """
 
 from __future__ import annotations
@@ -16,172 +25,319 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["lloyd", "nearest_centroids", "seed_centroids"]
+__all__ = ["NONE", "assign_rows", "centroid_moves", "nearest_centroids", "own_distances"]
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+
+TILE = 256  # of align.kernels.tiles
+NONE = -2  # label of a row that has none yet; -1 is a code that float32 cannot tell
+_MANY = 128  # rows awake from which a tile is evaluated where it lies
+_UNIT = 2.0**-24  # relative rounding of float32
+_OUT = np.float32(1.0 + 2.0**-20)  # widens a bound by more than the rounding of the few steps that made it
+_IN = np.float32(1.0 - 2.0**-20)
+_TINY = np.float32(1e-30)  # below it float32 sums are rounded absolutely
+_HUGE = np.float32(1e30)  # squared distance of the centroids that fill up the last four
+_ZERO = np.float32(0.0)
+
+# No reference counts: their atomics took most of the time. Indices are unsigned: signed ones wrap around, and
+# loops over them are not vectorised.
+_BARE = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_called = njit(**_BARE, fastmath={"contract"})
+_inside = njit(**_BARE, fastmath={"contract", "reassoc"}, forceinline=True)
+unsigned = np.uint64
+U0, U1, U2, U3, U4 = unsigned(0), unsigned(1), unsigned(2), unsigned(3), unsigned(4)
 
 
 @njit(cache=True, nogil=True)
-def _squared_distances(points: Floats, centre: Floats, out: Floats) -> None:
-    for i in range(points.shape[0]):
+def _make_table(centroids: Floats, origin: Floats, scale: float) -> Any:
+    """Centroids times -2, and their squared norms, in float32, filled up to fours; and the longest norm."""
+    k, n_columns = centroids.shape
+    table = np.zeros((-(-k // 4) * 4, -(-n_columns // 4) * 4), np.float32)
+    squares = np.full(table.shape[0], _HUGE, np.float32)
+    longest = 0.0
+    for j in range(k):
         total = 0.0
-        for c in range(points.shape[1]):
-            difference = points[i, c] - centre[c]
-            total += difference * difference
-        out[i] = total
-
-
-@njit(cache=True, nogil=True)
-def _draw(weights: Floats, total: float, uniform: float) -> Any:
-    """The first row whose cumulated weight exceeds ``uniform * total``: never a row of weight 0."""
-    threshold, cumulated, last = uniform * total, 0.0, 0
-    for i in range(weights.shape[0]):
-        if weights[i] > 0.0:
-            cumulated += weights[i]
-            last = i
-            if cumulated > threshold:
-                return i
-    return last
-
-
-@njit(cache=True, nogil=True)
-def seed_centroids(points: Floats, n_clusters: int, uniforms: Floats) -> Floats:
-    """Choose rows as first centroids: greedy k-means++.
-
-    The first is drawn evenly. Each next one is the best of ``n_trials`` rows drawn with probability
-    proportional to their squared distance to the centroids so far: the one that leaves the smallest sum of
-    them (first on a tie). Seeding ends early when every row already is a centroid, so that **identical rows
-    reduce k**.
-
-    Args:
-        points: (n, d) float64, finite, n >= 1.
-        n_clusters: k >= 1.
-        uniforms: (k, n_trials) numbers in [0, 1); row 0 uses its first only.
-
-    Returns:
-        (min(k, distinct rows), d) float64, all rows distinct.
-    """
-    n = points.shape[0]
-    chosen = np.empty(n_clusters, np.int64)
-    chosen[0] = min(int(uniforms[0, 0] * n), n - 1)
-    nearest, trial, best = np.empty(n), np.empty(n), np.empty(n)
-    _squared_distances(points, points[chosen[0]], nearest)
-    count = 1
-    while count < n_clusters:
-        total = 0.0
-        for i in range(n):
-            total += nearest[i]
-        if total <= 0.0:
-            break
-        best_total = np.inf
-        for t in range(uniforms.shape[1]):
-            candidate = _draw(nearest, total, uniforms[count, t])
-            _squared_distances(points, points[candidate], trial)
-            left = 0.0
-            for i in range(n):
-                trial[i] = min(trial[i], nearest[i])
-                left += trial[i]
-            if left < best_total:
-                best_total = left
-                chosen[count] = candidate
-                best, trial = trial, best
-        nearest, best = best, nearest
-        count += 1
-    return points[chosen[:count]]
-
-
-@njit(cache=True, nogil=True)
-def _assign(points: Floats, centroids: Floats, labels: npt.NDArray[np.int64], distances: Floats) -> bool:
-    """Label every row with its nearest centroid (the lowest index on a tie); returns whether one changed."""
-    n_clusters, n_columns = centroids.shape
-    columns = np.ascontiguousarray(centroids.T)
-    lanes = np.empty(n_clusters)
-    changed = False
-    for i in range(points.shape[0]):
-        lanes[:] = 0.0
         for c in range(n_columns):
-            x = points[i, c]
-            for k in range(n_clusters):
-                difference = x - columns[c, k]
-                lanes[k] += difference * difference
-        best = 0
-        for k in range(1, n_clusters):
-            if lanes[k] < lanes[best]:
-                best = k
-        distances[i] = lanes[best]
-        if labels[i] != best:
-            labels[i] = best
-            changed = True
+            x = (centroids[j, c] - origin[c]) * scale
+            table[j, c] = np.float32(-2.0 * x)
+            total += x * x
+        squares[j] = np.float32(total)
+        longest = max(longest, total)
+    return table, squares, np.sqrt(longest)
+
+
+@njit(cache=True, nogil=True)
+def _aligned(n_rows: int) -> Any:
+    """(n_rows, 256) float32 zeros that begin on a cache line: a vector across two lines takes twice as long."""
+    room = np.zeros(n_rows * TILE + 16, np.float32)
+    skip = (-(room.ctypes.data // 4)) % 16
+    return room[skip : skip + n_rows * TILE].reshape(n_rows, TILE)
+
+
+@_called
+def _multiply(tile: Singles, table: Singles, squares: Singles, first: int, sums: Singles) -> None:
+    """sums[j, lane] = squares[first + j] + table[first + j] . tile[:, lane], for j of 0 to 3."""
+    j0 = unsigned(first)
+    j1, j2, j3 = j0 + U1, j0 + U2, j0 + U3
+    for lane in range(unsigned(TILE)):
+        sums[U0, lane] = squares[j0]
+        sums[U1, lane] = squares[j1]
+        sums[U2, lane] = squares[j2]
+        sums[U3, lane] = squares[j3]
+    for four in range(unsigned(table.shape[1] // 4)):
+        c0 = four * U4
+        c1, c2, c3 = c0 + U1, c0 + U2, c0 + U3
+        a0, a1, a2, a3 = table[j0, c0], table[j0, c1], table[j0, c2], table[j0, c3]
+        b0, b1, b2, b3 = table[j1, c0], table[j1, c1], table[j1, c2], table[j1, c3]
+        d0, d1, d2, d3 = table[j2, c0], table[j2, c1], table[j2, c2], table[j2, c3]
+        e0, e1, e2, e3 = table[j3, c0], table[j3, c1], table[j3, c2], table[j3, c3]
+        for lane in range(unsigned(TILE)):
+            x0, x1, x2, x3 = tile[c0, lane], tile[c1, lane], tile[c2, lane], tile[c3, lane]
+            sums[U0, lane] = sums[U0, lane] + a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+            sums[U1, lane] = sums[U1, lane] + b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+            sums[U2, lane] = sums[U2, lane] + d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+            sums[U3, lane] = sums[U3, lane] + e0 * x0 + e1 * x1 + e2 * x2 + e3 * x3
+
+
+@_called
+def _two_least(sums: Singles, first: int, two: Singles, codes: npt.NDArray[np.int32]) -> None:
+    """Hold four more sums per lane against the least and second least so far, and which was the least."""
+    i0, i1, i2, i3 = np.int32(first), np.int32(first + 1), np.int32(first + 2), np.int32(first + 3)
+    for lane in range(unsigned(TILE)):
+        w, x, y, z = sums[U0, lane], sums[U1, lane], sums[U2, lane], sums[U3, lane]
+        low, high, i = (w if w <= x else x), (x if w <= x else w), (i0 if w <= x else i1)
+        less, more, j = (y if y <= z else z), (z if y <= z else y), (i2 if y <= z else i3)
+        least, code = (low if low <= less else less), (i if low <= less else j)
+        next_least = less if low <= less else low
+        other = high if low <= less else more
+        next_least = next_least if next_least < other else other
+        best, second = two[U0, lane], two[U1, lane]
+        larger = least if least > best else best
+        second = second if second < next_least else next_least
+        two[U1, lane] = larger if larger < second else second
+        codes[lane] = code if least < best else codes[lane]
+        two[U0, lane] = least if least < best else best
+
+
+@_called
+def _evaluate(
+    tile: Singles, table: Singles, squares: Singles, longest: float, sums: Singles, two: Singles, codes: Any
+) -> None:
+    """Code and bounds (``two``) of every lane; code -1 where float32 cannot tell."""
+    for lane in range(unsigned(TILE)):
+        two[U0, lane] = two[U1, lane] = _HUGE
+        two[U2, lane] = _ZERO
+        codes[lane] = np.int32(0)
+    for first in range(0, table.shape[0], 4):
+        _multiply(tile, table, squares, first, sums)
+        _two_least(sums, first, two, codes)
+    for c in range(unsigned(table.shape[1])):
+        for lane in range(unsigned(TILE)):
+            x = tile[c, lane]
+            two[U2, lane] += x * x
+    # Inputs and d + 2 steps are rounded, on either distance by at most (d + 6) u (|x| + |m|)^2: a root is saved
+    # by (|x| + |m|)^2 <= 2 (|x|^2 + |m|^2).
+    share = np.float32(4.0 * (table.shape[1] + 6) * _UNIT)
+    reach = np.float32(longest * longest)
+    for lane in range(unsigned(TILE)):
+        own = two[U2, lane]
+        error = share * (own + reach) + _TINY
+        least, second = two[U0, lane], two[U1, lane]
+        codes[lane] = codes[lane] if second - least > error else np.int32(-1)
+        near, far = least + own, second + own - error
+        two[U0, lane] = np.sqrt((near if near > _ZERO else _ZERO) + error) * _OUT
+        two[U1, lane] = np.sqrt(far if far > _ZERO else _ZERO) * _IN
+
+
+@_inside
+def _square(a: Any, i: int, b: Any, j: int) -> Any:
+    """Squared distance of two rows."""
+    total = 0.0
+    for c in range(a.shape[1]):
+        difference = np.float64(a[i, c]) - np.float64(b[j, c])
+        total += difference * difference
+    return total
+
+
+@_called
+def _compare(points: Any, i: int, columns: Floats, lanes: Floats) -> Any:
+    """Nearest centroid of row i (the lowest on a tie), its squared distance and the second nearest's."""
+    lanes[:] = 0.0
+    for c in range(columns.shape[0]):
+        x = np.float64(points[i, c])
+        for j in range(columns.shape[1]):
+            difference = x - columns[c, j]
+            lanes[j] += difference * difference
+    best, second = 0, np.inf
+    for j in range(1, columns.shape[1]):
+        if lanes[j] < lanes[best]:
+            second = lanes[best]
+            best = j
+        elif lanes[j] < second:
+            second = lanes[j]
+    return best, lanes[best], second
+
+
+@_inside
+def _move_bounds(moves: Singles, labels: Any, bounds: Singles, first: unsigned, awake: Any, n: int) -> int:
+    """Let the bounds of a tile follow the centroids; which of its first n rows may have another nearest now."""
+    for lane in range(unsigned(TILE)):
+        i = first + lane
+        own = labels[i]
+        lower = (bounds[U1, i] - moves[U1, own]) * _IN
+        lower = lower if lower > _ZERO else _ZERO
+        bounds[U0, i] = (bounds[U0, i] + moves[U0, own]) * _OUT
+        bounds[U1, i] = lower
+    count = 0
+    for lane in range(unsigned(n)):
+        i = first + lane
+        lower, half = bounds[U1, i], moves[U2, labels[i]]
+        awake[count] = lane
+        count += bounds[U0, i] >= (lower if lower > half else half)
+    return count
+
+
+@_called
+def _relabel(points: Any, i: int, code: int, labels: Any, sums: Floats, origin: Floats) -> None:
+    """Give row i another code and move it from one sum to the other."""
+    before, n_columns = labels[i], points.shape[1]
+    if before >= 0:
+        for c in range(n_columns):
+            sums[before, c] -= points[i, c] - origin[c]
+        sums[before, n_columns] -= 1.0
+    for c in range(n_columns):
+        sums[code, c] += points[i, c] - origin[c]
+    sums[code, n_columns] += 1.0
+    labels[i] = code
+
+
+@_called
+def _settle(rows: Any, count: int, codes: Any, two: Singles, labels: Any, bounds: Singles, moved: Any) -> int:
+    """Write the bounds of the first ``count`` lanes to ``rows``; list the lanes that change their code."""
+    n_moved = 0
+    for lane in range(unsigned(count)):
+        i = unsigned(rows[lane])
+        bounds[U0, i], bounds[U1, i] = two[U0, lane], two[U1, lane]
+        moved[n_moved] = lane
+        n_moved += codes[lane] != labels[i]
+    return n_moved
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _evaluate_rows(tile: Singles, rows: Any, count: int, data: Any, table: Any, room: Any) -> int:
+    """Code and bounds of the rows that lie in the first ``count`` lanes of a tile; how many codes changed."""
+    points, origin, scale, labels, bounds, sums = data
+    columns, scaled, squares, longest = table
+    products, two, codes, moved, lanes = room
+    _evaluate(tile, scaled, squares, longest, products, two, codes)
+    n_moved = _settle(rows, count, codes, two, labels, bounds, moved)
+    changed = 0
+    for a in range(n_moved):
+        lane = moved[a]
+        i, code = rows[lane], np.int64(codes[lane])
+        if code < 0:
+            code, near, far = _compare(points, i, columns, lanes)
+            bounds[0, i] = np.float32(np.sqrt(near) * scale) * _OUT
+            bounds[1, i] = np.float32(np.sqrt(far) * scale) * _IN
+        if labels[i] != code:
+            _relabel(points, i, code, labels, sums, origin)
+            changed += 1
     return changed
 
 
-@njit(cache=True, nogil=True)
-def _fill_empty(
-    labels: npt.NDArray[np.int64], distances: Floats, sizes: npt.NDArray[np.int64], n_clusters: int
-) -> None:
-    """Give every empty cluster, in ascending order, the row that lies farthest from its own centroid.
-
-    Only clusters of two or more give rows away; the lowest row wins a tie. The moved row's distance becomes
-    0, so the inertia falls.
-    """
-    for k in range(n_clusters):
-        if sizes[k] > 0:
-            continue
-        farthest = -1
-        for i in range(labels.shape[0]):
-            if sizes[labels[i]] > 1 and (farthest < 0 or distances[i] > distances[farthest]):
-                farthest = i
-        sizes[labels[farthest]] -= 1
-        sizes[k] = 1
-        labels[farthest] = k
-        distances[farthest] = 0.0
-
-
-@njit(cache=True, nogil=True)
-def lloyd(points: Floats, start: Floats, max_iterations: int) -> Any:
-    """Lloyd's iterations from ``start``: assign, refill empty clusters, average; until no label changes.
+@njit(cache=True, nogil=True, error_model="numpy")
+def assign_rows(
+    points: Any,
+    tiles: Singles,
+    part: Any,
+    frame: Any,
+    centroids: Floats,
+    moves: Singles,
+    state: Any,
+    sums: Floats,
+) -> int:
+    """Give the rows ``part[0]`` to ``part[1]`` the code of their nearest centroid; how many codes changed.
 
     Args:
-        points: (n, d) float64, finite.
-        start: (k, d) float64, k <= the number of distinct rows of ``points``.
-        max_iterations: at most this many assignments, >= 1.
-
-    Returns:
-        ``(centroids f8 (k, d), labels i8 (n,), inertias f8 (iterations,))``. Every cluster owns a row; every
-        centroid is the mean of its rows; ``inertias`` holds the inertia after each assignment and never
-        rises. When fewer than ``max_iterations`` were used, each label is the nearest centroid.
-
-    The rule for empty clusters is ``_fill_empty``'s: since k does not exceed the number of distinct rows, a
-    cluster with two different rows exists as long as another is empty, so the rule always finds a row.
-    Complexity O(iterations n k d), memory O(n + k d).
+        points: (n, d) float32 or float64.
+        tiles: of ``align.kernels.tiles`` for the same rows.
+        part: first and last row; the first a multiple of 256.
+        frame: ``(origin f8 (d,), scale)`` as given to ``make_tiles``.
+        centroids: (k, d) float64.
+        moves: (3, k) float32 of ``centroid_moves``; (3, 0) in the first pass, where nothing is known.
+        state: ``(labels i4, bounds f4 (2, .))``, changed; a place for every lane of every tile. Labels are -1
+            before the first pass. Bounds are distances times ``scale``: at most to the own centroid, at least
+            to any other.
+        sums: (k, d + 1) float64, changed: of this part, each cluster's sum of ``points - origin`` and its size.
     """
-    n, n_columns = points.shape
-    n_clusters = start.shape[0]
-    centroids = start.copy()
-    labels, distances = np.full(n, -1, np.int64), np.empty(n)
-    inertias = np.empty(max_iterations)
-    used = 0
-    while used < max_iterations:
-        changed = _assign(points, centroids, labels, distances)
-        sizes = np.zeros(n_clusters, np.int64)
-        for i in range(n):
-            sizes[labels[i]] += 1
-        _fill_empty(labels, distances, sizes, n_clusters)
-        total = 0.0
-        for i in range(n):
-            total += distances[i]
-        inertias[used] = total
-        used += 1
-        if not changed:
-            break
-        centroids[:, :] = 0.0
-        for i in range(n):
-            for c in range(n_columns):
-                centroids[labels[i], c] += points[i, c]
-        for k in range(n_clusters):
-            for c in range(n_columns):
-                centroids[k, c] /= sizes[k]
-    return centroids, labels, inertias[:used].copy()
+    labels, bounds = state
+    scaled, squares, longest = _make_table(centroids, frame[0], frame[1])
+    space = _aligned(scaled.shape[1] + 7)
+    scratch, products, two = space[: scaled.shape[1]], space[scaled.shape[1] : -3], space[-3:]
+    table = (np.ascontiguousarray(centroids.T), scaled, squares, longest)
+    data = (points, frame[0], frame[1], labels, bounds, sums)
+    room = (products, two, np.empty(TILE, np.int32), np.empty(TILE, np.int64), np.empty(centroids.shape[0]))
+    awake, rows, gathered = np.empty(TILE, np.int64), np.empty(TILE, np.int64), np.empty(TILE, np.int64)
+    changed, waiting, is_first_pass = 0, 0, moves.shape[1] == 0
+    for first in range(part[0], part[1], TILE):
+        tile, n = tiles[first // TILE], min(TILE, part[1] - first)
+        count = n if is_first_pass else _move_bounds(moves, labels, bounds, unsigned(first), awake, n)
+        if is_first_pass or count > _MANY:
+            for lane in range(n):
+                rows[lane] = first + lane
+            changed += _evaluate_rows(tile, rows, n, data, table, room)
+            continue
+        if waiting + count > TILE:
+            changed += _evaluate_rows(scratch, gathered, waiting, data, table, room)
+            waiting = 0
+        for a in range(count):
+            gathered[waiting + a] = first + awake[a]
+        for c in range(scaled.shape[1]):
+            for a in range(count):
+                scratch[c, waiting + a] = tile[c, awake[a]]
+        waiting += count
+    return changed + _evaluate_rows(scratch, gathered, waiting, data, table, room)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def centroid_moves(before: Floats, after: Floats, scale: float) -> Singles:
+    """(3, k) float32, times ``scale``: how far each centroid moved, how far any other did, half the least gap.
+
+    The first two are rounded up, the last, half the distance to the nearest other centroid, down.
+
+    Args: before, after: (k, d) float64; scale: of the tiles.
+    """
+    k = after.shape[0]
+    moves = np.zeros((3, k), np.float32)
+    largest, runner_up = _ZERO, _ZERO
+    for j in range(k):
+        moves[0, j] = np.float32(np.sqrt(_square(before, j, after, j)) * scale) * _OUT
+        if moves[0, j] > largest:
+            largest, runner_up = moves[0, j], largest
+        elif moves[0, j] > runner_up:
+            runner_up = moves[0, j]
+    for j in range(k):
+        moves[1, j] = largest if moves[0, j] < largest else runner_up
+        least = np.inf
+        for i in range(k):
+            if i != j:
+                least = min(least, _square(after, i, after, j))
+        moves[2, j] = np.float32(min(0.5 * np.sqrt(least) * scale, np.float64(_HUGE))) * _IN
+    return moves
+
+
+@njit(cache=True, nogil=True)
+def own_distances(points: Any, part: Any, centroids: Floats, labels: Any, distances: Floats) -> float:
+    """Write the squared distance of the rows of a part to their own centroids; returns the sum.
+
+    Args: ``points``, ``part``, ``centroids``, ``labels`` as of ``assign_rows``; distances: (n,) float64.
+    """
+    total = 0.0
+    for i in range(part[0], part[1]):
+        distances[i] = _square(points, i, centroids, labels[i])
+        total += distances[i]
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -189,9 +345,12 @@ def nearest_centroids(points: Floats, centroids: Floats) -> Any:
     """``(labels i8 (n,), squared distances f8 (n,))`` of each row's nearest centroid; ties to the lowest.
 
     Args:
-        points: (n, d) float64, no NaN.
+        points: (n, d) float32 or float64, no NaN.
         centroids: (k, d) float64, k >= 1.
     """
-    labels, distances = np.full(points.shape[0], -1, np.int64), np.empty(points.shape[0])
-    _assign(points, centroids, labels, distances)
+    n = points.shape[0]
+    labels, distances = np.empty(n, np.int64), np.empty(n)
+    columns, lanes = np.ascontiguousarray(centroids.T), np.empty(centroids.shape[0])
+    for i in range(n):
+        labels[i], distances[i], _ = _compare(points, i, columns, lanes)
     return labels, distances

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from align.answers import Codebook, TokenSequence
 from align.datatypes import Floats, Segmentation, Stream
 from align.errors import ParameterError
-from align.kernels.kmeans import lloyd, nearest_centroids, seed_centroids
+from align.tokens.clustering import kmeans
 from align.tokens.describe import describe_segments
 from align.tokens.naming import code_names
 
@@ -20,7 +20,6 @@ _Described = tuple[npt.NDArray[np.float32], tuple[str, ...]]  # of ``describe_se
 
 _MOST_CODES = 4096
 _RESTARTS = 3  # seedings tried; the one with the lowest inertia stays
-_MOST_ITERATIONS = 300
 _IQR_OF_NORMAL = 1.349  # interquartile range of a normal distribution in standard deviations
 _RANGE_OF_NORMAL = 3.290  # its range from the 5th to the 95th percentile
 _RELATIVE_FLOOR = 1e-5  # of the median: finer differences are float32 rounding of the features
@@ -75,7 +74,8 @@ def _fitted(described: Sequence[_Described], n_codes: int, seed: int) -> Codeboo
     # Adding 0.0 turns -0.0 into 0.0; unique rows alone would lose how often each occurs.
     points = _scaled(rows, shift, scale) + 0.0
     points = np.ascontiguousarray(points[np.lexsort(points.T[::-1])])
-    centroids = np.unique((_cluster(points, n_codes, seed) + 0.0).astype(np.float32), axis=0)
+    found = kmeans(points, min(n_codes, len(points)), seed=seed, restarts=_RESTARTS)
+    centroids = np.unique((found.centroids + 0.0).astype(np.float32), axis=0)
     return Codebook(
         centroids=centroids,
         shift=shift,
@@ -121,6 +121,8 @@ def fit_and_tokenize(
 def _coded(
     stream: Stream, segmentation: Segmentation, described: _Described, codebook: Codebook
 ) -> TokenSequence:
+    from align.kernels.kmeans import nearest_centroids
+
     features, names = described
     features = _columns(features, names, codebook.features, "stream")
     points = _scaled(features, codebook.shift, codebook.scale)
@@ -180,17 +182,3 @@ def _scaled(
     """(features - shift) / scale in float64; an unknown feature becomes 0, the typical one."""
     points = (features.astype(np.float64) - shift) / scale
     return np.ascontiguousarray(np.where(np.isnan(points), 0.0, points))
-
-
-def _cluster(points: Floats, n_codes: int, seed: int) -> Floats:
-    """Centroids of the best of a few seeded k-means runs (the first on a tie)."""
-    rng = np.random.default_rng(seed)
-    k = min(n_codes, len(points))
-    n_trials = 2 + int(np.log(k))
-    best, lowest = points[:1], np.inf
-    for _ in range(_RESTARTS):
-        start = seed_centroids(points, k, rng.random((k, n_trials)))
-        centroids, _, inertias = lloyd(points, start, _MOST_ITERATIONS)
-        if inertias[-1] < lowest:
-            best, lowest = centroids, inertias[-1]
-    return best

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from align.datatypes import Floats
 from align.errors import ParameterError
@@ -19,7 +20,7 @@ __all__ = ["nearest", "subsequence_search"]
 Indices = npt.NDArray[np.int64]
 
 _SLACK = 1.0 - 1e-9  # a bound is rounded: it prunes only when it exceeds the threshold by more than that
-_HEAD, _LEAST_BATCH, _MOST_BATCH = 2048, 128, 1024
+_HEAD, _SHARE, _LEAST_BATCH, _MOST_BATCH = 512, 8, 128, 1024
 
 
 def nearest(
@@ -64,7 +65,7 @@ def nearest(
     if not np.isfinite(bounds).all():
         worst = int(np.flatnonzero(~np.isfinite(bounds))[0])
         raise ParameterError(f"candidates[{worst}]", "NaN, infinite or too large values", "finite numbers")
-    race = _Race(rows, table.ravel(), np.arange(n) * length, around, ranges)
+    race = _Race(rows, table.ravel(), length, around, ranges)
     race.bounds = bounds
     found = _winners(race, k)
     return found, np.sqrt(race.totals[found])
@@ -77,41 +78,53 @@ class _Race:
     ``alive`` says who takes part.
     """
 
-    def __init__(self, query: Floats, flat: Floats, starts: Indices, around: Floats, ranges: Ranges) -> None:
-        self.query, self.flat, self.starts, self.ranges = query, flat, starts, ranges
+    def __init__(self, query: Floats, flat: Floats, stride: int, around: Floats, ranges: Ranges) -> None:
+        """``flat`` holds candidates by row, which begin ``stride`` rows apart: 1, or as many as each has."""
+        self.query, self.flat, self.stride, self.ranges = query, flat, stride, ranges
         self.around = around.reshape(2, -1)
-        self.norms, self.bounds = AS_THEY_ARE, np.zeros(len(starts))
-        self.totals = np.full(len(starts), np.nan)
-        self.sharp, self.alive = np.zeros(len(starts), bool), np.ones(len(starts), bool)
+        size = self.around.shape[1]
+        self.length = size // query.shape[1]
+        self.series = flat.reshape(-1, size) if stride == self.length else sliding_window_view(flat, size)
+        self.reach = _reach(ranges, self.length)
+        self.norms, self.bounds = AS_THEY_ARE, np.zeros(len(self.series))
+        self.totals = np.full(len(self.series), np.nan)
+        self.sharp, self.alive = np.zeros(self.totals.shape, bool), np.ones(self.totals.shape, bool)
 
     def sharpen(self, batch: Indices) -> None:
         """Replace Keogh's bounds of ``batch`` by improved ones."""
-        from align.kernels.dtw_search import improved_bounds
+        from align.kernels.dtw_search import band_bounds, improved_bounds
 
         batch = batch[~self.sharp[batch]]
         self.sharp[batch] = True
-        starts, norms = self.starts[batch], self._norms(batch)
-        if len(batch):
-            better = improved_bounds(self.flat, starts, norms, self.query, self.around, self.ranges)
-            self.bounds[batch] = np.maximum(self.bounds[batch], better)
+        if not len(batch):
+            return
+        problem = self.flat, batch * self.stride, self._norms(batch), self.query, self.around
+        if self.reach is None:
+            better = improved_bounds(*problem, self.ranges)
+        else:
+            better = band_bounds(*problem, *self.reach)
+        self.bounds[batch] = np.maximum(self.bounds[batch], better)
 
     def run(self, batch: Indices, threshold: float) -> None:
         """Compute the totals of ``batch``; those above ``threshold`` may become infinite."""
         from align.kernels.dtw_pairwise import pair_totals
 
         pairs = np.zeros((len(batch), 5), np.int64)
-        n_channels = self.query.shape[1]
-        pairs[:, 1], pairs[:, 2] = len(self.query), self.starts[batch]
-        pairs[:, 3] = self.around.shape[1] // n_channels
-        totals = pair_totals(
-            self.query.ravel(), self.flat, n_channels, pairs, self._norms(batch), self.ranges[None], threshold
-        )
+        pairs[:, 1], pairs[:, 3] = len(self.query), self.length
+        pairs[:, 2] = np.arange(len(batch)) * self.length
+        series = self.series[batch].ravel()  # side by side: memory answers a plain copy faster
+        shape, norms = self.ranges[None], self._norms(batch)
+        totals = pair_totals(self.query.ravel(), series, self.query.shape[1], pairs, norms, shape, threshold)
         self.totals[batch] = totals
         self.bounds[batch] = np.maximum(self.bounds[batch], np.minimum(totals, threshold))
 
     def smallest(self, indices: Indices, k: int) -> Indices:
         """The ``k`` of ``indices`` with the smallest totals, ties to the lower index."""
         return indices[np.lexsort((indices, self.totals[indices]))[:k]]
+
+    def rest(self, threshold: float) -> Indices:
+        """The living whose total is not known and whose bound leaves one of at most ``threshold`` possible."""
+        return np.flatnonzero(self.alive & ~np.isfinite(self.totals) & (self.bounds * _SLACK <= threshold))
 
     def within(self, indices: Indices, threshold: float) -> Indices:
         """Those of ``indices`` whose bound leaves a total of at most ``threshold`` possible."""
@@ -121,22 +134,32 @@ class _Race:
         return self.norms if self.norms is AS_THEY_ARE else self.norms[batch]
 
 
+def _reach(ranges: Ranges, length: int) -> tuple[int, int] | None:
+    """``(before, after)`` where row i may visit the columns i - before to i + after of ``length``; None where the
+    band has another shape, or is so wide that rows pay as lanes no more."""
+    rows = np.arange(ranges.shape[1])
+    before, after = max(int((rows - ranges[0]).max()), 0), max(int((ranges[1] - 1 - rows).max()), 0)
+    low, high = np.clip(rows - before, 0, length), np.clip(rows + after + 1, 0, length)
+    same = (low == ranges[0]).all() and (high == ranges[1]).all()
+    return (before, after) if same and before + after < len(rows) else None
+
+
 def _winners(race: _Race, k: int) -> Indices:
     """The ``k`` living candidates with the smallest totals, ascending, ties to the lower index."""
     best = race.smallest(np.flatnonzero(race.alive & np.isfinite(race.totals)), k)
-    rest = np.flatnonzero(race.alive & ~np.isfinite(race.totals))
-    if len(best) < k and len(rest):  # no threshold yet
+    if len(best) < k:  # no threshold yet
+        rest = race.rest(np.inf)
+        if not len(rest):
+            return best
         size = min(len(rest), max(_HEAD, k))
-        head = rest[np.argpartition(race.bounds[rest], size - 1)[:size]]
+        some = rest[:: max(1, min(_SHARE, len(rest) // size))]  # any will do for a first threshold
+        head = some[np.argpartition(race.bounds[some], size - 1)[:size]]
         race.sharpen(head)
         head = head[np.argsort(race.bounds[head], kind="stable")[: max(_LEAST_BATCH, k)]]
         race.run(head, np.inf)
         best = race.smallest(np.concatenate([best, head]), k)
-        rest = rest[np.isnan(race.totals[rest])]
-    if not len(rest):
-        return best
     threshold = float(race.totals[best[-1]])
-    rest = race.within(rest, threshold)
+    rest = race.rest(threshold)
     race.sharpen(rest)
     rest = race.within(rest, threshold)
     rest = rest[np.argsort(race.bounds[rest], kind="stable")]
@@ -204,7 +227,7 @@ def subsequence_search(
     shape = (rows[:, None] - norms[0, 0]) * norms[0, 1]
     ranges = band_rows(m, m, band)
     around = envelope(shape, columns_of_rows(ranges, m)).reshape(2, -1)
-    race = _Race(shape, long, np.arange(n_windows), around, ranges)
+    race = _Race(shape, long, 1, around, ranges)
     race.norms, race.bounds = window_bounds(long, around[0], around[1])
     starts: list[int] = []
     while len(starts) < k and race.alive.any():

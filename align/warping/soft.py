@@ -1,4 +1,4 @@
-"""Soft-DTW for torch: a smooth warping loss, its divergence, and the expected alignment; on the CPU or a CUDA card."""
+"""Soft-DTW for torch: a smooth warping loss, its divergence, the expected alignment; on the CPU or a CUDA card."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ class _SeriesLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         _refuse_second_derivative()
-        scales = upstream[:, None, None]
-        return *(gradient * scales for gradient in ctx.saved_tensors), None, None, None
+        needs = zip(ctx.saved_tensors, ctx.needs_input_grad[:2], strict=True)
+        return *(g * upstream[:, None, None] if needed else None for g, needed in needs), None, None, None
 
 
 class _CostLoss(torch.autograd.Function):
@@ -190,7 +190,7 @@ def _series_loss(x: Tensor, y: Tensor, sizes: Tensor, gamma: float, wanted: bool
 
     first, second = (_as_array(t) for t in (x, y))
     parts = [first, second, sizes.numpy(), np.zeros(len(first))]
-    grads = [np.zeros(a.shape) if wanted else np.zeros((0, 0, 0)) for a in (first, second)]
+    grads = [np.zeros(a.shape if wanted else (0, 0, 0)) for a in (first, second)]
 
     def work(part: slice) -> None:
         a, b, counts, losses = (array[part] for array in parts)

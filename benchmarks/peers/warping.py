@@ -22,7 +22,7 @@ def aeon(task: str, data: Arrays, job: Job) -> Call:
     from aeon import distances
 
     a, b = data["a"], data["b"]
-    window = None if job.get("radius") is None else (job["radius"] + 0.5) / b.shape[-1]
+    window = None if job.get("radius") is None else min((job["radius"] + 0.5) / b.shape[-1], 1.0)
     if task == "distance":
         return lambda: {"distance": np.sqrt(distances.dtw_distance(a, b, window=window))}
     if task == "path":

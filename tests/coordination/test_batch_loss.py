@@ -116,3 +116,18 @@ def test_a_process_without_a_session_takes_part_with_nothing(made):
     total = torch.stack(list(made[0]([]).values())).sum()
     total.backward()
     assert float(total.detach()) == 0.0
+
+
+def test_edges_are_learned_from_spans_and_from_posteriors_alike(made):
+    _, pieces, vocabulary = made
+    plan = dataclasses.replace(PLAN, edges=True)
+    layout = Layout(0.5, ("s",), (("x",),), np.zeros(1, np.float32), np.ones(1, np.float32))
+    inputs, target = pieces[1][0], np.asarray([3, 3, -1, -1])
+    soft = np.asarray([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
+    coordinator = new_coordinator(layout, plan, DIMENSION)
+    notes = np.asarray([3])
+    loss = BatchLoss(coordinator, vocabulary, [Learned(inputs, notes, soft)], plan, World()).eval()
+    certain = loss([(inputs, target, None, notes)])["edges"]
+    posterior = loss([(inputs, np.full(4, -2), soft, notes)])["edges"]
+    assert float(certain.detach()) > 0.1
+    assert float(posterior.detach()) == pytest.approx(float(certain.detach()), rel=1e-5)

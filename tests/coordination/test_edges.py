@@ -10,7 +10,7 @@ import torch
 
 from align.answers import Evidence
 from align.coordination import fit_coordination
-from align.coordination.edges import EdgeHead, edge_gain, edge_loss
+from align.coordination.edges import EdgeHead, edge_gain, edge_loss, soft_edge_loss
 from align.datatypes import Note
 from align.errors import ParameterError
 from align.matching import place_notes
@@ -94,8 +94,37 @@ def test_where_the_frames_do_not_tell_the_gain_does():
             dataclasses.replace(plain, gain=wrong)
 
 
-def test_without_true_spans_there_is_no_such_head():
+def test_the_loss_of_certain_posteriors_is_that_of_the_spans():
+    target = torch.tensor([[-1, -1, 3, 3, 5, -2, -2, 5, 5]])
+    columns = {-1: 2, 3: 0, 5: 1}
+    soft = torch.zeros(9, 3)
+    for frame, text in enumerate(target[0].tolist()):
+        if text in columns:
+            soft[frame, columns[text]] = 1.0
+    logits = torch.linspace(-2, 2, 10)
+    assert float(soft_edge_loss(logits, soft)) == pytest.approx(
+        float(edge_loss(logits[None], target)), rel=1e-6
+    )
+    logits.requires_grad_(True)
+    none = soft_edge_loss(logits, torch.zeros(9, 3))
+    none.backward()
+    assert float(none.detach()) == 0.0 and not logits.grad.any()
+
+
+def test_a_doubtful_edge_is_spread_over_where_it_may_be_and_counts_once():
+    share = torch.linspace(0.0, 1.0, 6)  # the change lies somewhere within five edges
+    soft = torch.stack([1.0 - share, share], dim=1)
+    logits = torch.full((7,), -1.0, requires_grad=True)
+    soft_edge_loss(logits, soft).backward()
+    p = float(torch.sigmoid(torch.tensor(-1.0)))
+    np.testing.assert_allclose(5 * logits.grad[1:-1].numpy(), p - 0.2, atol=1e-6)
+    assert not logits.grad[[0, 6]].any()
+
+
+def test_without_true_spans_edges_are_learned_from_where_notes_were_placed():
     sessions = [untold(made_session(seed, timed=True)) for seed in range(2)]
     model = fit_coordination(sessions, dataclasses.replace(TINY, epochs=1, rounds=1))
-    assert not model.plan.edges and model.network.stream.edges is None
-    assert model.evidence(made_session(5)).gain.size == 0
+    assert model.plan.edges and model.network.stream.edges is not None
+    assert np.ptp(model.evidence(made_session(5)).gain) > 0
+    without = fit_coordination(sessions, dataclasses.replace(TINY, epochs=1, rounds=1, edges=False))
+    assert without.network.stream.edges is None and without.evidence(made_session(5)).gain.size == 0

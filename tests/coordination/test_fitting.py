@@ -68,12 +68,12 @@ def test_progress_is_told_and_ends():
     assert ("features", 2, 2) in told and told[-1] == ("training", 1, 1)
 
 
-def test_the_hop_is_chosen_from_the_sessions_and_finer_where_their_spans_are_known():
+def test_the_hop_is_chosen_from_the_sessions():
     sessions = [made_session(seed, n_notes=n, timed=True) for seed, n in ((0, 3), (1, 6), (2, 6))]
     median, plan = float(np.median([s.end - s.start for s in sessions])), dataclasses.replace(QUICK, hop=None)
     assert fit_coordination(sessions, plan).layout.hop == natural_hop(median, fitting._FINER * 6.0)
     weak = [untold(s) for s in sessions]
-    assert fit_coordination(weak, plan).layout.hop == natural_hop(median, 6.0)
+    assert fit_coordination(weak, plan).layout.hop == natural_hop(median, fitting._FINER * 6.0)
 
 
 def test_long_sessions_are_cut_and_short_ones_padded():

@@ -13,7 +13,7 @@ from align.coordination.channels import devices, expected_channels, paired, stat
 from align.coordination.layout import fit_layout, layout_findings, model_inputs, session_table
 from align.coordination.reading import inferred_units
 from align.datatypes import Session, Stream
-from align.features.frames import featurize
+from align.features.frames import featurize, frame_table
 from tests.coordination.sessions import made_session
 
 HOP = 0.5
@@ -192,3 +192,10 @@ def test_a_model_reads_permuted_channels_and_says_what_it_lacks(trained):
     (said,) = trained.findings(dataclasses.replace(session, streams=(part,)))
     assert said.message == "the session lacks 'wrist/b'"
     assert np.isfinite(trained.evidence(dataclasses.replace(session, streams=(part,))).log_odds).all()
+
+
+def test_sound_is_read_under_its_own_name_without_a_word():
+    sound = Stream(values=np.zeros((4000, 1), np.float32), rate=8000.0, name="microphone", modality="audio")
+    table = frame_table([sound], 0.1)
+    named = Session("s", (sound,))
+    assert layout_findings(named, fit_layout([table])) == ()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from align.kernels.dtw_search import envelope, improved_bounds, keogh_bounds, window_bounds
+from align.kernels.dtw_search import band_bounds, envelope, improved_bounds, keogh_bounds, window_bounds
 from tests import naive
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -44,6 +44,24 @@ def test_bounds_equal_the_twins(seed):
         clipped = np.clip(one, edges[0], edges[1])
         expected.append(naive.ways_into(one, edges) + naive.ways_into(query, naive.around(clipped, ranges)))
     found = improved_bounds(flat.ravel(), np.arange(n) * length, norms, query, around, ranges)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@given(SEEDS)
+def test_bounds_one_by_one_equal_those_side_by_side(seed):
+    """Any reach, more candidates than are fetched at a time, rows that run out on either side."""
+    rng = np.random.default_rng(seed)
+    m, d, n = rng.integers(1, 40), rng.integers(1, 4), rng.integers(1, 40)
+    length = m + rng.integers(0, 4)
+    before, after = rng.integers(0, m + 3), length - m + rng.integers(0, m + 3)
+    rows = np.arange(m)
+    ranges = np.stack([np.clip(rows - before, 0, length), np.clip(rows + after + 1, 0, length)])
+    query, flat = rng.standard_normal((m, d)), rng.standard_normal(3 * n * length * d)
+    starts = rng.integers(0, 2 * n * length + 1, n)
+    around = naive.around(query, any_ranges(rng, length, m)).reshape(2, -1)
+    norms = np.column_stack([rng.standard_normal(n), rng.random(n)])[: n if seed % 2 else 1]
+    expected = improved_bounds(flat, starts, norms, query, around, ranges)
+    found = band_bounds(flat, starts, norms, query, around, before, after)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 

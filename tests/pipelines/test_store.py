@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from align.errors import InputError, ResourceError, UnsafeError
+from align.errors import InputError, LockedError, ResourceError, UnsafeError
 from pipelines import store
 from pipelines.store import atomic_write, check_output, prepare_output, sha256_of, sweep_stale
 
@@ -253,3 +253,24 @@ def test_sha256_of_known_bytes_and_of_no_file(tmp_path: Path) -> None:
             sha256_of(path)
     with pytest.raises(ResourceError):
         sha256_of(tmp_path / "absent")
+
+
+def test_a_pipe_or_device_is_never_replaced(tmp_path: Path) -> None:
+    """As root, ``-o /dev/null --force`` would otherwise leave a file where the device was."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        before = os.lstat(path).st_mode
+        with pytest.raises(UnsafeError, match=r"E-EXISTS.*device"):
+            atomic_write(path, b"data", force=True)
+        assert os.lstat(path).st_mode == before
+
+
+def test_X08_a_folder_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    with store.only_writer(tmp_path, "batch"):
+        with pytest.raises(LockedError, match="another batch"), store.only_writer(tmp_path, "batch"):
+            raise AssertionError("two writers")
+        assert os.listdir(tmp_path) == [], "the lock leaves no file that could be stale"
+    with store.only_writer(tmp_path, "batch"):
+        assert os.listdir(tmp_path) == []
+    with pytest.raises(ResourceError), store.only_writer(tmp_path / "absent", "batch"):
+        raise AssertionError("no folder")

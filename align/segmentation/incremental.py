@@ -1,0 +1,242 @@
+"""One run, cut while it comes in: the exact optimum of a bounded buffer, looked at when it may have changed.
+
+Everything happens at numbers of samples that the samples themselves decide, never at the ends of pushes: so any way of
+cutting a run into pushes gives the same updates, bit for bit, and a batch is one push.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from align.datatypes import Floats
+from align.errors import ParameterError
+from align.segmentation.online import Detector
+
+__all__ = ["HORIZON", "RunSegmenter", "Update"]
+
+HORIZON = 16_384  # samples of a buffer, at most
+_STEP, _SHARE = (
+    32,
+    8,
+)  # a buffer that may hold change points is looked at again after 32 samples, or an eighth more
+_GROWTH = 1.5  # or when one change point would save this much more than when last looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What is known of a run after ``at`` samples: change points that are final now, and those that may yet move.
+
+    ``final`` and ``provisional`` are ascending samples of the run, the second after the first; ``forced`` says
+    whether the horizon, and not the samples, made them final.
+    """
+
+    at: int
+    final: tuple[int, ...]
+    provisional: tuple[int, ...]
+    forced: bool = False
+
+
+class RunSegmenter:
+    """Cut a run without gaps as its samples come in.
+
+    The objective is that of ``align.segment``: over all segmentations the least ``sum over segments, samples and
+    channels of ((value - segment mean) scale)^2 + penalty x (segments - 1)``, every segment of ``min_size`` samples
+    at least.
+    What is final are the change points through which every optimum must pass whatever comes after
+    (``kernels.settled``), so as long as no horizon is reached the final change points of a finished run are an
+    optimum of the whole run.
+
+    Until the detector's sum over channels has passed the penalty (``Detector``, mean unknown) there is nothing to
+    look for: were some change points worth their price, then so would the first or the rest be alone, and
+    one of them would have been worth it at an earlier sample too. So no search is run before, and none is missed.
+
+    Memory and time: at most ``horizon`` samples are kept. A buffer that reaches it takes the change points of its first
+    half as final (``forced``), and a segment longer than that forgets all but its last horizon/2 samples: its level
+    is then theirs.
+
+    Args:
+        scale: (d,) >= 0; what each channel is multiplied by, 0 to ignore it.
+        penalty: price of one more change point, > 0.
+        min_size: least samples of a segment, >= 1.
+        horizon: samples kept, >= 256 and >= 8 min_size.
+
+    >>> run = RunSegmenter(np.ones(1), penalty=5.0)
+    >>> [(u.at, u.final, u.provisional) for u in run.push(np.repeat([0.0, 9.0], 3)[:, None])]
+    [(4, (), (3,)), (5, (3,), ())]
+    >>> run.finish().final
+    ()
+    """
+
+    def __init__(
+        self, scale: npt.ArrayLike, penalty: float, *, min_size: int = 1, horizon: int = HORIZON
+    ) -> None:
+        self.scale = np.array(scale, np.float64, ndmin=1)
+        if not (math.isfinite(penalty) and penalty > 0):
+            raise ParameterError("penalty", penalty, "a finite number > 0")
+        if min_size < 1:
+            raise ParameterError("min_size", min_size, "a whole number >= 1")
+        if horizon < max(256, 8 * min_size):
+            raise ParameterError("horizon", horizon, f"at least {max(256, 8 * min_size)} samples")
+        self.penalty, self.min_size, self.horizon = float(penalty), int(min_size), int(horizon)
+        self._detector = Detector(len(self.scale), scale=self.scale)
+        self._rows = np.empty((64, len(self.scale)))
+        self._size = 0  # rows in the buffer
+        self._first = 0  # sample of the run that the buffer begins with
+        self._peak = 0.0  # largest statistic of the buffer
+        self._next, self._bar = self.horizon, self.penalty  # look at this many rows, or above this statistic
+
+    @property
+    def n_samples(self) -> int:
+        """Samples taken."""
+        return self._first + self._size
+
+    @property
+    def buffered(self) -> int:
+        """Samples kept, at most ``horizon``."""
+        return self._size
+
+    def push(self, values: Floats) -> list[Update]:
+        """Take samples.
+
+        Args:
+            values: (n, d) f8, finite.
+
+        Returns:
+            what was found on the way, in order; nothing where nothing was looked at.
+        """
+        updates = []
+        taken = 0
+        while taken < len(values):
+            room = min(self._next, self.horizon) - self._size
+            scores = self._detector.push(values[taken : taken + room], self._bar)
+            count = len(scores.statistic)
+            self._append(values[taken : taken + count])
+            taken += count
+            self._peak = max(self._peak, float(scores.statistic.max()))
+            if self._size >= min(self._next, self.horizon) or scores.statistic[-1] > self._bar:
+                updates += self._look(float(scores.statistic[-1]))
+        return updates
+
+    def finish(self) -> Update:
+        """Everything is final: the run ends here. Does not change the state."""
+        return Update(self.n_samples, self.changes(), ())
+
+    def changes(self) -> tuple[int, ...]:
+        """The optimal change points of what is kept, as samples of the run, were it to end now."""
+        found = self._solve(False)[0] if self._size >= 2 * self.min_size and self._may_hold_changes() else ()
+        return tuple(self._first + int(c) for c in found)
+
+    def rescale(self, scale: Floats, penalty: float) -> None:
+        """Measure what is kept, and all that comes, with another scale and penalty.
+
+        Args:
+            scale: (d,) >= 0.
+            penalty: > 0.
+        """
+        self.scale, self.penalty = np.array(scale, np.float64), float(penalty)
+        self._detector = Detector(len(self.scale), scale=self.scale)
+        self._drop(0)
+
+    def _may_hold_changes(self) -> bool:
+        return self._peak > self.penalty or self._detector.dropped > 0
+
+    def _append(self, values: Floats) -> None:
+        need = self._size + len(values)
+        if need > len(self._rows):
+            grown = np.empty((min(max(need, 2 * len(self._rows)), self.horizon), self._rows.shape[1]))
+            grown[: self._size] = self._rows[: self._size]
+            self._rows = grown
+        self._rows[self._size : need] = values
+        self._size = need
+
+    def _solve(self, to_settle: bool) -> tuple[npt.NDArray[np.int64], int]:
+        """The buffer's optimal change points and 0; or, to settle, those up to the last settled one, where that is."""
+        from align.kernels.lazy_bounds import BACK, front_for, lazy_bounds
+        from align.kernels.pelt import backtrack, prefix_sums
+        from align.kernels.settled import last_common
+
+        rows, front = self._rows[: self._size], front_for(self.min_size)
+        sums = prefix_sums(rows, rows.mean(axis=0), self.scale, front, BACK)
+        price = lazy_bounds(sums, front, len(rows), self.penalty, self.min_size)
+        settled = 0
+        if to_settle:
+            settled = last_common(sums, price, front, len(rows), self.penalty, self.min_size)
+        if not settled:
+            return backtrack(sums, price, front, len(rows), self.penalty, self.min_size), 0
+        before = backtrack(sums, price, front, settled, self.penalty, self.min_size)
+        return np.append(before, settled), settled
+
+    def _look(self, statistic: float) -> list[Update]:
+        """Search the buffer; let go of what is settled, or of its older half where it is full."""
+        at, updates = self.n_samples, []
+        found: tuple[int, ...] = ()
+        if self._size >= 2 * self.min_size and self._may_hold_changes():
+            changes, settled = self._solve(True)
+            if settled:
+                updates.append(Update(at, tuple(self._first + int(c) for c in changes), self._after(settled)))
+                statistic = -1.0  # looked at already
+            else:
+                found = tuple(self._first + int(c) for c in changes)
+        if self._size >= self.horizon:
+            half = self._first + self.horizon // 2
+            old = tuple(c for c in found if c <= half)
+            updates.append(Update(at, old, tuple(c for c in found if c > half), forced=True))
+            self._drop(half - self._first)
+        elif statistic >= 0.0:
+            if self._may_hold_changes():
+                updates.append(Update(at, (), found))
+            self._plan(statistic)
+        return updates
+
+    def _after(self, settled: int) -> tuple[int, ...]:
+        """Let go of the samples before a settled change point; the optimal change points of the rest."""
+        self._drop(settled)
+        return self.changes()
+
+    def _drop(self, count: int) -> None:
+        """Forget the oldest samples, and see the rest as a run of its own."""
+        self._rows[: self._size - count] = self._rows[count : self._size].copy()
+        self._first, self._size = self._first + count, self._size - count
+        if len(self._rows) > 4 * self._size + 64:
+            self._rows = self._rows[: 2 * self._size + 64].copy()
+        self._detector.reset()
+        statistic = self._detector.push(self._rows[: self._size]).statistic
+        self._peak = float(statistic.max()) if self._size else 0.0
+        self._plan(float(statistic[-1]) if self._size else 0.0)
+
+    def _plan(self, statistic: float) -> None:
+        """When to look next."""
+        if self._may_hold_changes():
+            self._next = self._size + max(_STEP, self.min_size, self._size // _SHARE)
+            self._bar = _GROWTH * max(statistic, self.penalty)
+        else:
+            self._next, self._bar = self.horizon, self.penalty
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """All that is known, as plain numbers and as arrays by name."""
+        numbers = {name: getattr(self, f"_{name}") for name in _NUMBERS} | {"penalty": self.penalty}
+        arrays = {f"detector.{k}": v for k, v in self._detector.state().items()}
+        return numbers, arrays | {"rows": self._rows[: self._size].copy(), "scale": self.scale.copy()}
+
+    def restore(self, numbers: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Become what ``state`` gave, of a segmenter with the same ``min_size`` and ``horizon``.
+
+        Args:
+            numbers, arrays: from ``state``.
+        """
+        self.scale, self.penalty = arrays["scale"].copy(), float(numbers["penalty"])
+        self._detector = Detector(len(self.scale), scale=self.scale)
+        self._detector.restore({k.removeprefix("detector."): v for k, v in arrays.items() if "." in k})
+        self._rows = arrays["rows"].copy()
+        self._size = len(self._rows)
+        self._first, self._next = int(numbers["first"]), int(numbers["next"])
+        self._peak, self._bar = float(numbers["peak"]), float(numbers["bar"])
+
+
+_NUMBERS = ("first", "peak", "next", "bar")

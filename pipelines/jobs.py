@@ -1,0 +1,175 @@
+"""What a batch does with one input: read and compute first, then write; a new job is a row of ``JOBS``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from align.errors import escape_controls
+from align.readers.policy import Policy
+from pipelines.config import RunConfig, Settings
+from pipelines.manifest import Takes
+from pipelines.store import RUN_FILES, atomic_write, prepare_output
+
+if TYPE_CHECKING:
+    from align.coordination import Coordination
+
+__all__ = ["JOBS", "Job", "JobSettings", "Write", "result_names"]
+
+Write = Callable[[Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """What is the same for every input.
+
+    Attributes:
+        settings: of the stages.
+        policy: the repairs that are allowed.
+        model: a model folder, or None.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    policy: Policy = field(default_factory=Policy)
+    model: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, for the journal and for a worker; ``from_json`` takes them."""
+        return {
+            "settings": self.settings.as_dict(),
+            "policy": asdict(self.policy),
+            "model": None if self.model is None else str(self.model),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> JobSettings:
+        """The settings that ``as_json`` gave.
+
+        Args:
+            values: JSON values.
+        """
+        given = {name: _tuples(one["value"]) for name, one in values["settings"].items()}
+        sources = {name: one["source"] for name, one in values["settings"].items()}
+        settings = Settings(RunConfig().with_values(given), MappingProxyType(sources))
+        policy = Policy(**{name: _tuples(value) for name, value in values["policy"].items()})
+        return cls(settings, policy, None if values["model"] is None else Path(values["model"]))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One kind of work.
+
+    Attributes:
+        takes: "streams" or "sessions".
+        results: suffixes of the files that are made of an input, or names in a folder of the input's name.
+        work: (path, name, settings) -> a function that writes the results under a folder.
+    """
+
+    takes: Takes
+    results: tuple[str, ...]
+    work: Callable[[Path, str, JobSettings], Write]
+
+
+def result_names(job: Job, name: str) -> tuple[str, ...]:
+    """The files, relative to the folder of results, that a job makes of an input.
+
+    Args:
+        job: of ``JOBS``.
+        name: of the input.
+    """
+    between = "" if all(result.startswith(".") for result in job.results) else "/"
+    return tuple(f"{name}{between}{result}" for result in job.results)
+
+
+def _inspect(path: Path, name: str, how: JobSettings) -> Write:
+    from pipelines.inspecting import Item, describe_item
+
+    about = describe_item(Item(path, "session" if path.is_dir() else "stream"), how.policy)
+    if "error" in about:
+        raise about["error"]
+    text = json.dumps({**about, "path": name}, sort_keys=True, default=lambda value: value.tolist()) + "\n"
+    return lambda folder: _put(folder / f"{name}.json", text)
+
+
+def _segment(path: Path, name: str, how: JobSettings) -> Write:
+    from align.readers import read_streams
+
+    streams = read_streams(path, how.policy)  # before the rest is loaded: reading needs the most memory
+    import polars as pl
+
+    from align.segmentation import segment
+    from align.tokens import fit_and_tokenize
+    from align.writers import parquet_bytes, segments_frame
+
+    wanted = how.settings.config.segmentation
+    cuts = [
+        segment(
+            stream,
+            method=wanted.method,
+            penalty=wanted.penalty,
+            per_hour=None if wanted.per_hour == "auto" else wanted.per_hour,
+            min_duration=None if wanted.min_duration == "auto" else wanted.min_duration,
+        )
+        for stream in streams
+    ]
+    codes = [
+        fit_and_tokenize(stream, cut)[1].codes.tolist() for stream, cut in zip(streams, cuts, strict=True)
+    ]
+    columns = (
+        pl.lit(escape_controls(name)).alias("input"),
+        pl.all(),
+        pl.Series("code", [code for part in codes for code in part], pl.Int32),
+    )
+    data = parquet_bytes(segments_frame(cuts).select(*columns))
+    return lambda folder: _put(folder / f"{name}.parquet", data)
+
+
+def _run(path: Path, name: str, how: JobSettings) -> Write:
+    from pipelines.inputs import model_files, read_inputs
+    from pipelines.run import run_session, write_run
+
+    session, inputs = read_inputs((path,), None, how.policy)
+    model = None if how.model is None else _model(how.model)
+    if how.model is not None:
+        inputs["model"] = model_files(how.model)
+    result = run_session(session, how.settings, model)
+
+    def write(folder: Path) -> None:
+        command = ("align", "run", name)
+        write_run(
+            result, folder / name, how.settings, command=command, inputs=inputs, force=True, policy=how.policy
+        )
+
+    return write
+
+
+@lru_cache(maxsize=1)
+def _model(folder: Path) -> Coordination:
+    """A worker reads its model once."""
+    from align.coordination import load_coordination
+
+    return load_coordination(folder)
+
+
+def _put(path: Path, data: bytes | str) -> None:
+    if not path.parent.is_dir():  # looked into once: a folder may hold very many results
+        prepare_output(path.parent, force=True, known=())
+    atomic_write(path, data, force=True)
+
+
+JOBS: Mapping[str, Job] = MappingProxyType(
+    {
+        "inspect": Job("streams", (".json",), _inspect),
+        "segment": Job("streams", (".parquet",), _segment),
+        "run": Job("sessions", RUN_FILES, _run),
+    }
+)

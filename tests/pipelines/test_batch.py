@@ -1,0 +1,296 @@
+"""A batch names what fails, keeps what is done, and leaves the same bytes whatever happened on the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from align.errors import LockedError, ParameterError, ResourceError, UnsafeError
+from align.readers.policy import Policy
+from pipelines import batch
+from pipelines.batch import Again, BatchResult, run_batch
+from pipelines.jobs import JobSettings
+from pipelines.journal import read_journal
+from pipelines.manifest import inputs_of
+from pipelines.store import only_writer
+from tests.pipelines.batches import POISON, Inline, files, good, left, rows
+
+HOW = JobSettings()
+
+
+def run(folder: Path, out: Path, engine: Inline | None = None, **more: Any) -> BatchResult:
+    again = Again(**{k: more.pop(k) for k in ("force", "resume", "retry_failed") if k in more})
+    inputs = more.pop("inputs", None) or inputs_of([folder], "streams", without=out)
+    how = more.pop("how", HOW)
+    return run_batch(inputs, out, "inspect", how, engine or Inline(), again=again, **more)
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    return files(tmp_path / "night", 5, POISON)
+
+
+def test_B03_exactly_the_poisoned_are_named_and_the_others_as_if_alone(night: Path, tmp_path: Path) -> None:
+    result = run(night, tmp_path / "out")
+    found = rows(tmp_path / "out")
+    assert {name for name, row in found.items() if row["status"] != "ok"} == {
+        f"bad/{name}" for name in POISON
+    }
+    assert [row["input"] for row in result.rows] == sorted(found) and len(result.failures) == len(POISON)
+    for name, (_, code) in POISON.items():
+        error = found[f"bad/{name}"]["error"]
+        assert error["file"] == f"bad/{name}", "the name, not where it lies"
+        assert error["code"].startswith("E-") and code in (None, error["code"]), error
+        assert found[f"bad/{name}"]["outputs"] == []
+    for i in range(5):
+        (night / "bad" / f"{i}").unlink(missing_ok=True)
+    clean = files(tmp_path / "clean", 5)
+    run(clean, tmp_path / "alone")
+    alone = left(tmp_path / "alone" / "results")
+    assert left(tmp_path / "out" / "results") == alone and len(alone) == 5
+    assert found["d0/000.csv"] == rows(tmp_path / "alone")["d0/000.csv"]
+
+
+def test_B07_the_order_of_work_changes_nothing(night: Path, tmp_path: Path) -> None:
+    run(night, tmp_path / "a")
+    run(night, tmp_path / "b", Inline(lambda tasks: tasks[::-1]))
+    assert left(tmp_path / "a") == left(tmp_path / "b")
+
+
+def test_what_is_done_and_valid_is_kept(night: Path, tmp_path: Path) -> None:
+    out, again = tmp_path / "out", Inline()
+    run(night, out)
+    first = left(out)
+    result = run(night, out, again)
+    assert (again.done, result.kept, left(out)) == ([], 5 + len(POISON), first)
+    (out / "results" / "d0" / "000.csv.json").write_text("damaged")
+    (out / "results" / "d1" / "001.csv.json").unlink()
+    good(night / "d2" / "002.csv", 99)
+    (night / "bad" / "empty.csv").write_text((night / "d0" / "000.csv").read_text())
+    good(night / "new.csv")
+    run(night, out, again)
+    assert sorted(again.done) == ["bad/empty.csv", "d0/000.csv", "d1/001.csv", "d2/002.csv", "new.csv"]
+    run(night, tmp_path / "anew")
+    assert left(out) == left(tmp_path / "anew")
+
+
+def test_failures_are_done_again_when_asked(night: Path, tmp_path: Path) -> None:
+    out, again = tmp_path / "out", Inline()
+    run(night, out)
+    run(night, out, again, retry_failed=True)
+    assert sorted(again.done) == sorted(f"bad/{name}" for name in POISON)
+
+
+def test_an_input_that_turns_bad_loses_its_result(night: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(night, out)
+    (night / "d0" / "000.csv").write_bytes(b"")
+    run(night, out)
+    assert rows(out)["d0/000.csv"]["status"] == "failed"
+    assert not (out / "results" / "d0" / "000.csv.json").exists()
+
+
+def test_results_of_inputs_not_given_stay_and_are_counted(night: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(night, out)
+    (night / "d0" / "000.csv").unlink()
+    assert run(night, out).left_over == 1
+    assert "d0/000.csv" not in rows(out) and (out / "results" / "d0" / "000.csv.json").exists()
+
+
+def test_another_batch_is_refused_and_replaced_by_force(night: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "out", JobSettings(policy=Policy(sort=True))
+    run(night, out)
+    (out / "mine.txt").write_text("keep")
+    before = left(out)
+    with pytest.raises(UnsafeError, match="differs in settings"):
+        run(night, out, how=other)
+    assert left(out) == before
+    (night / "d0" / "000.csv").unlink()
+    run(night, out, how=other, force=True)
+    (out / "mine.txt").unlink()
+    run(night, tmp_path / "anew", how=other)
+    assert left(out) == left(tmp_path / "anew"), "nothing of the earlier batch is left"
+
+
+def test_a_folder_that_is_no_batch_is_refused(night: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(ParameterError, match="no batch"):
+        run(night, out, resume=True)
+    out.mkdir()
+    (out / "mine.txt").write_text("keep")
+    with pytest.raises(UnsafeError, match="E-EXISTS"):
+        run(night, out)
+    run(night, out, force=True)
+    assert (out / "mine.txt").read_text() == "keep" and len(rows(out)) == 5 + len(POISON)
+    run(night, out, resume=True)
+
+
+def test_S05_force_removes_nothing_outside(night: Path, tmp_path: Path) -> None:
+    out, outside = tmp_path / "out", tmp_path / "precious.txt"
+    outside.write_text("keep")
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "x").write_text("keep")
+    run(night, out)
+    (out / "results" / "link").symlink_to(tmp_path / "far")
+    with batch.Journal(out / "journal.jsonl", (out / "journal.jsonl").stat().st_size) as log:
+        for name in ("../../precious.txt", str(outside), "link/x"):
+            log.add({"input": "evil", "status": "ok", "outputs": {name: "0"}, "sha256": "0"})
+    run(night, out, force=True)
+    assert outside.read_text() == (tmp_path / "far" / "x").read_text() == "keep"
+
+
+def test_X08_two_batches_never_share_a_folder(night: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(night, out)
+    with only_writer(out, "batch"), pytest.raises(LockedError, match="another batch") as caught:
+        run(night, out)
+    assert caught.value.exit_code == 6
+    run(night, out)
+
+
+def test_B05_results_that_would_lie_in_each_other_are_refused(tmp_path: Path) -> None:
+    good(tmp_path / "in" / "a.csv")
+    good(tmp_path / "in" / "a.csv.json" / "b.csv")
+    with pytest.raises(UnsafeError, match="E-OUTPUT-COLLISION"):
+        run(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_X10_results_are_private(night: Path, tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        run(night, tmp_path / "out")
+    finally:
+        os.umask(old)
+    for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_B13_a_stop_leaves_what_is_done_and_the_rest_follows(night: Path, tmp_path: Path) -> None:
+    out, seen = tmp_path / "out", []
+
+    def watch(done: Any) -> bool:
+        seen.extend([done] if done is not None else [])
+        return len(seen) >= 3
+
+    result = run(night, out, watch=watch)
+    assert result.stopped and len(result.rows) == 3 and not (out / "items.jsonl").exists()
+    assert [(d.done, d.total) for d in seen] == [(i, 5 + len(POISON)) for i in (1, 2, 3)]
+    again = Inline()
+    assert not run(night, out, again).stopped and len(again.done) == 2 + len(POISON)
+    run(night, tmp_path / "anew")
+    assert left(out) == left(tmp_path / "anew")
+
+
+def test_B12_inputs_that_have_all_gone_end_the_batch(
+    night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, away = tmp_path / "out", tmp_path / "away"
+    inputs = inputs_of([night], "streams")
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+    def watch(done: Any) -> bool:
+        if done is not None and done.done == 2:
+            night.rename(away)
+        return False
+
+    with pytest.raises(ResourceError, match="E-INPUT-GONE"):
+        run(night, out, inputs=inputs, watch=watch)
+    away.rename(night)
+    again = Inline()
+    run(night, out, again)
+    assert len(again.done) == len(inputs) - 2 and len(rows(out)) == len(inputs)
+
+
+def test_X01_a_disk_too_full_to_begin_is_named(
+    night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.statvfs
+
+    class Full:
+        f_bavail, f_frsize, f_flag = 10, 4096, 0
+
+    monkeypatch.setattr(os, "statvfs", lambda path: Full if isinstance(path, Path) else real(path))
+    with pytest.raises(ResourceError, match="E-NO-SPACE"):
+        run(night, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+CALLS = ("write", "pwrite", "fsync", "rename", "link", "unlink", "mkdir", "ftruncate", "fchmod", "chmod")
+
+
+class Killed(BaseException):
+    """The process is gone: nothing it does after this reaches the disk."""
+
+
+def break_at(
+    n: int, error: Callable[[], BaseException], patch: pytest.MonkeyPatch, *, for_good: bool
+) -> list[str]:
+    """The ``n``-th call that changes the disk fails, a write after half of it; and all later ones."""
+    made: list[str] = []
+
+    def broken(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            made.append(name)
+            if len(made) == n and name in ("write", "pwrite"):
+                real(args[0], args[1][: len(args[1]) // 2], *args[2:])
+            if len(made) == n or (for_good and len(made) > n):
+                raise error()
+            return real(*args, **options)
+
+        return call
+
+    for name in CALLS:
+        patch.setattr(os, name, broken(name, getattr(os, name)))
+    return made
+
+
+def n_calls(night: Path, out: Path) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        made = break_at(0, OSError, patch, for_good=False)
+        run(night, out)
+    assert set(made) >= {"write", "pwrite", "fsync", "rename", "mkdir", "ftruncate", "fchmod"}
+    return len(made)
+
+
+def test_B01_killed_at_any_call_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    night = files(tmp_path / "night", 2, ["ragged.csv"])
+    calls = n_calls(night, tmp_path / "whole")
+    whole = left(tmp_path / "whole")
+    assert calls > 25
+    for n in range(1, calls + 1):
+        out = tmp_path / f"out{n}"
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            break_at(n, Killed, patch, for_good=True)
+            run(night, out)
+        told = [line for line in read_journal(out / "journal.jsonl").lines if "input" in line]
+        again = Inline()
+        run(night, out, again)
+        assert left(out) == whole, f"killed at call {n}"
+        assert not set(again.done) & {line["input"] for line in told}, "what was done is not done again"
+
+
+def test_X01_X02_a_disk_that_refuses_any_one_call(tmp_path: Path) -> None:
+    night = files(tmp_path / "night", 2, ["ragged.csv"])
+    calls = n_calls(night, tmp_path / "whole")
+    whole, refused = left(tmp_path / "whole"), 0
+    for n in range(1, calls + 1):
+        out, number = tmp_path / f"out{n}", (errno.ENOSPC, errno.EIO)[n % 2]
+        with pytest.MonkeyPatch.context() as patch:
+            break_at(n, lambda number=number: OSError(number, "injected"), patch, for_good=False)
+            try:
+                run(night, out)
+            except ResourceError as error:
+                refused += 1
+                assert error.code == ("E-NO-SPACE" if number == errno.ENOSPC else "E-WRITE"), n
+        run(night, out)
+        assert left(out) == whole, f"refused at call {n}"
+    assert refused > calls / 2

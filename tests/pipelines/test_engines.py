@@ -1,0 +1,182 @@
+"""Worker processes: one that dies, hangs or takes too much harms its item only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from align.errors import ResourceError, UnsafeError
+from pipelines import engines
+from pipelines.batch import BatchResult, run_batch
+from pipelines.engines import Limits, LocalEngine, usable_cores
+from pipelines.jobs import JobSettings
+from pipelines.journal import read_journal
+from pipelines.manifest import inputs_of
+from tests.pipelines.batches import POISON, Inline, files, left, rows, silence
+
+
+def children() -> set[int]:
+    return {
+        int(pid)
+        for task in Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    }
+
+
+def has_open(pid: int, path: Path) -> bool:
+    try:
+        return any(os.readlink(link) == str(path) for link in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it has just closed a file, or ended
+        return False
+
+
+@contextmanager
+def killing(path: Path, times: int, number: int = signal.SIGKILL) -> Iterator[list[int]]:
+    """Kill the first ``times`` workers that have ``path`` open."""
+    killed: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set() and len(killed) < times:
+            for pid in children() - set(killed):
+                if has_open(pid, path):
+                    os.kill(pid, number)
+                    killed.append(pid)
+            time.sleep(0.005)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        watcher.join()
+
+
+def hang(path: Path) -> Path:
+    """A file that takes a minute to be read, and no room on the disk."""
+    path.touch()
+    os.truncate(path, 100 << 30)
+    return path
+
+
+def run(folder: Path, out: Path, jobs: int = 1, limits: Limits | None = None) -> BatchResult:
+    inputs = inputs_of([folder], "streams")
+    return run_batch(inputs, out, "inspect", JobSettings(), LocalEngine(jobs, limits or Limits()))
+
+
+def test_B07_two_workers_one_worker_and_none_leave_the_same_bytes(tmp_path: Path) -> None:
+    night = files(tmp_path / "night", 12, POISON)
+    run(night, tmp_path / "one")
+    run(night, tmp_path / "two", 2)
+    run_batch(inputs_of([night], "streams"), tmp_path / "none", "inspect", JobSettings(), Inline())
+    assert left(tmp_path / "one") == left(tmp_path / "two") == left(tmp_path / "none")
+    assert sum(row["status"] == "ok" for row in rows(tmp_path / "two").values()) == 12
+    assert not children(), "no worker stays behind"
+
+
+def test_B02_an_item_whose_worker_is_killed_is_done_by_another(tmp_path: Path) -> None:
+    night = files(tmp_path / "night", 4)
+    slow = silence(night / "slow.wav", 60 << 20)
+    with killing(slow, 1) as killed:
+        result = run(night, tmp_path / "out")
+    assert len(killed) == 1 and not result.failures
+    told = [line for line in read_journal(tmp_path / "out" / "journal.jsonl").lines if "input" in line]
+    assert [line["input"] for line in told if line["status"] == "died"] == ["slow.wav"]
+    run_batch(inputs_of([night], "streams"), tmp_path / "clean", "inspect", JobSettings(), Inline())
+    assert left(tmp_path / "out") == left(tmp_path / "clean")
+
+
+def test_B02_an_item_that_kills_twice_is_quarantined_and_the_rest_is_done(tmp_path: Path) -> None:
+    night = files(tmp_path / "night", 4)
+    poison = hang(night / "d1" / "poison.csv")
+    with killing(poison, 2, signal.SIGSEGV) as killed:
+        result = run(night, tmp_path / "out", 2)
+    assert len(killed) == 2
+    (row,) = result.failures
+    assert (row["input"], row["status"], row["error"]["code"]) == (
+        "d1/poison.csv",
+        "quarantined",
+        "E-WORKER-DIED",
+    )
+    assert "SIGSEGV" in row["error"]["message"] and row["error"]["file"] == "d1/poison.csv"
+    assert sum(row["status"] == "ok" for row in rows(tmp_path / "out").values()) == 4
+
+
+def test_B04_X05_too_long_and_too_much_end_their_items(tmp_path: Path) -> None:
+    night = files(tmp_path / "night", 4)
+    hang(night / "hang.csv")
+    silence(night / "hog.wav", 300 << 20)
+    run(night, tmp_path / "out", 2, Limits(seconds=4.0, memory=250 << 20))
+    found = rows(tmp_path / "out")
+    assert found["hang.csv"]["error"]["code"] == "E-TIME-LIMIT"
+    assert found["hog.wav"]["error"]["code"] == "E-MEMORY-LIMIT"
+    assert sum(row["status"] == "ok" for row in found.values()) == 4
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_B13_a_stop_ends_workers_at_once(tmp_path: Path) -> None:
+    night = files(tmp_path / "night", 2)
+    hanging = hang(night / "hang.csv")
+    asked: list[float] = []
+
+    def watch(done: object) -> bool:
+        if not asked and any(has_open(pid, hanging) for pid in children()):
+            asked.append(time.monotonic())
+        return bool(asked)
+
+    inputs = inputs_of([night], "streams")
+    result = run_batch(inputs, tmp_path / "out", "inspect", JobSettings(), LocalEngine(1), watch=watch)
+    assert result.stopped and time.monotonic() - asked[0] < 2
+    assert not children()
+
+
+def test_B11_workers_of_another_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "code_hash", lambda: "another")
+    with pytest.raises(ResourceError, match="E-VERSION"):
+        run(files(tmp_path / "night", 1), tmp_path / "out")
+    assert not children()
+
+
+def test_workers_that_do_not_start_end_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_START", "raise SystemExit(3)")
+    with pytest.raises(ResourceError, match="ended with exit code 3"):
+        run(files(tmp_path / "night", 2), tmp_path / "out", 2)
+    assert not children()
+
+
+def test_X01_a_worker_that_cannot_write_ends_the_batch(tmp_path: Path) -> None:
+    night = files(tmp_path / "night", 3)
+    run(night, tmp_path / "out")
+    (tmp_path / "out" / "results" / "d1").rename(tmp_path / "moved")
+    (tmp_path / "out" / "results" / "d1").write_text("a file where a folder should be")
+    with pytest.raises(UnsafeError, match="E-EXISTS") as caught:
+        run(night, tmp_path / "out")
+    assert caught.value.exit_code == 7 and not children(), "no worker outlives an error"
+    (tmp_path / "out" / "results" / "d1").unlink()
+    assert run(night, tmp_path / "out").kept == 2
+
+
+def test_X06_threads_are_divided_and_those_of_sums_are_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "usable_cores", lambda: 6)
+    monkeypatch.setenv("OMP_NUM_THREADS", "0")
+    said = tmp_path / "said"
+    show = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"]
+    code = f"""import os
+mine = {str(said)!r} + str(os.getpid())
+open(mine, "w").write(" ".join(os.environ[name] for name in {show}))
+os.replace(mine, {str(said)!r})"""
+    monkeypatch.setattr(engines, "_START", code)
+    with pytest.raises(ResourceError, match="E-WORKER-START"):
+        run(files(tmp_path / "night", 3), tmp_path / "out", 3)
+    assert said.read_text() == "1 1 2 2"
+    assert usable_cores() >= 1
