@@ -128,7 +128,7 @@ def annealed(
         scene: sessions and what is known for sure.
         belief: to start from.
         regime: how much frames count.
-        rounds: after the first, >= 0.
+        rounds: after the first, >= 1.
         tell: called as ``tell(done, total)`` after each.
         gaussians: how texts look, where that is known already.
     """

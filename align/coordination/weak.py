@@ -61,6 +61,7 @@ _FAR_OFF = 0.15  # between the share of "nothing" that was to be held and that f
 # without times the order alone is a weak hold: start where the frames already count, with few free parameters
 _TIMED, _ORDERED, _STARTED = Regime(0.3, 9.5, 0.5), Regime(1.9, 7.6, 0.9), Regime(2.0, 8.0, 0.5)
 _HINTED = Regime(2.0, 8.0, 0.5, hint=1.0)
+_STILL_PLACED = 0.9  # of the notes, after the round on the finer grid
 _TELLING = 1.0  # nats that a span of usual length gains in a fitting place, from which captions are a start
 
 
@@ -121,12 +122,13 @@ def learn_weakly(
 
 
 def _refined(scene: Scene, belief: Belief, fine: Scene, regime: Regime) -> tuple[Scene, Belief]:
-    """One look more on a finer grid, if there is one; more rounds there cost much and gain nothing."""
+    """One more round on a finer grid, if there is one; not taken where it loses sight of notes."""
     if fine.views[0].hop == scene.views[0].hop:
         return scene, belief
     last = Regime(regime.last_looks, regime.last_looks, regime.tied)
     seen = gaussians_of(scene, belief, regime.tied)
-    return fine, annealed(fine, dataclasses.replace(belief, soft=()), last, 0, gaussians=seen)
+    refined = annealed(fine, dataclasses.replace(belief, soft=()), last, 1, gaussians=seen)
+    return (fine, refined) if refined.placed >= _STILL_PLACED * belief.placed else (scene, belief)
 
 
 def _check(belief: Belief) -> None:

@@ -138,3 +138,14 @@ def test_a_finer_last_round_keeps_what_was_found_and_a_grid_as_fine_changes_noth
     assert (before == after).mean() > 0.9
     same = weak._refined(coarse, belief, coarse, weak._HINTED)
     assert same[0] is coarse and same[1] is belief and isinstance(belief, Belief)
+
+
+def test_a_finer_round_that_loses_the_notes_is_not_taken(monkeypatch):
+    examples, notes, vocabulary = hinted([blind(walk_and_rest(seed)) for seed in range(2)])
+    pairs = list(zip(examples, notes, strict=True))
+    coarse, fine = (weak._scene([], pairs, vocabulary, cells) for cells in (20.0, 40.0))
+    belief = annealed(coarse, weak._start(coarse, 0.05, None), weak._HINTED, 2)
+    lost = dataclasses.replace(belief, moments=belief.moments * np.array([1.0, 1.0, 1.0, 0.0]))
+    monkeypatch.setattr(weak, "annealed", lambda *_, **__: lost)
+    kept = weak._refined(coarse, belief, fine, weak._HINTED)
+    assert kept[0] is coarse and kept[1] is belief
