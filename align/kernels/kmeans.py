@@ -182,7 +182,7 @@ def _compare(points: Any, i: int, columns: Floats, lanes: Floats) -> Any:
 @_inside
 def _move_bounds(moves: Singles, labels: Any, bounds: Singles, first: unsigned, awake: Any, n: int) -> int:
     """Let the bounds of a tile follow the centroids; which of its first n rows may have another nearest now."""
-    for lane in range(unsigned(TILE)):
+    for lane in range(unsigned(n)):  # lanes behind have no label
         i = first + lane
         own = labels[i]
         lower = (bounds[U1, i] - moves[U1, own]) * _IN
