@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from align.errors import AlignError, InputError, ParameterError
+from align.sealed import opened, sealed, under
 from align.segmentation.arrivals import Arrivals
 from align.segmentation.live import Event, LiveStream, StreamSettings
 
@@ -209,8 +209,6 @@ class Monitor:
 
     def as_bytes(self) -> bytes:
         """The monitor's state: one safetensors file whose header holds JSON and a checksum. No note text."""
-        from safetensors.numpy import save
-
         arrays: dict[str, npt.NDArray[Any]] = {}
         listed = []
         for i, (name, (arrivals, live, d)) in enumerate(self._streams.items()):
@@ -228,8 +226,7 @@ class Monitor:
             "n_notes": self._n_notes,
             "closed": self._closed,
         }
-        about["seal"] = _seal(about, arrays)
-        return bytes(save(arrays, {"about": json.dumps(about)}))
+        return sealed(about, arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Monitor:
@@ -241,7 +238,13 @@ class Monitor:
         Raises:
             InputError: E-CHECKSUM, not what was saved; E-STATE-VERSION, saved by another version.
         """
-        about, arrays = _opened(data)
+        about, arrays = opened(data, "the state", "begin with a new state")
+        if about.get("format") != FORMAT:
+            raise InputError(
+                "E-STATE-VERSION",
+                f"a state of another version; allowed: {FORMAT}",
+                hint="begin with a new state",
+            )
         made = {name: StreamSettings(**s) for name, s in about["of_streams"].items()}
         monitor = cls(StreamSettings(**about["settings"]), made)
         monitor._notes, monitor._n_notes = list(about["notes"]), int(about["n_notes"])
@@ -250,8 +253,8 @@ class Monitor:
             name, d = kept["name"], int(kept["n_channels"])
             settings = made.get(name, monitor._settings)
             arrivals, live = Arrivals(d, settings.lateness), LiveStream(name, d, settings)
-            arrivals.restore(kept["arrivals"], _under(f"{i}/arrivals/", arrays))
-            live.restore(kept["live"], _under(f"{i}/live/", arrays))
+            arrivals.restore(kept["arrivals"], under(f"{i}/arrivals/", arrays))
+            live.restore(kept["live"], under(f"{i}/live/", arrays))
             monitor._streams[name] = arrivals, live, d
         return monitor
 
@@ -338,36 +341,3 @@ def _check_same(pairs: list[tuple[str, StreamSettings, StreamSettings]]) -> None
             "the state was kept under other settings: " + "; ".join(differences),
             hint="run with the same settings, or begin with a new state",
         )
-
-
-def _opened(data: bytes) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    broken = InputError("E-CHECKSUM", "the state is not what was saved", hint="begin with a new state")
-    try:
-        arrays = load(data)
-        length = int.from_bytes(data[:8], "little")
-        about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["about"])
-        seal = about.pop("seal")
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise broken from error
-    if about.get("format") != FORMAT:
-        raise InputError(
-            "E-STATE-VERSION", f"a state of another version; allowed: {FORMAT}", hint="begin with a new state"
-        )
-    if seal != _seal(about, arrays):
-        raise broken
-    return about, arrays
-
-
-def _seal(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    hashed = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for name in sorted(arrays):
-        hashed.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        hashed.update(np.ascontiguousarray(arrays[name]).data)
-    return hashed.hexdigest()
-
-
-def _under(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import align
 from align.errors import AlignError, InputError, ParameterError
 from align.monitor import Event, Monitor, StreamSettings
+from align.sealed import opened, sealed
 
 QUICK = StreamSettings(rate=50.0, noise=1.0, lateness=0.1, horizon=256)
 
@@ -242,9 +243,9 @@ def test_R12_other_settings_are_named_field_by_field(tmp_path) -> None:
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    data = Monitor().as_bytes()
+    about, arrays = opened(Monitor().as_bytes(), "the state", "")
     with pytest.raises(InputError, match="E-STATE-VERSION"):
-        Monitor.from_bytes(data.replace(b"align-monitor/1", b"align-monitor/9"))
+        Monitor.from_bytes(sealed(about | {"format": "align-monitor/9"}, arrays))
 
 
 def test_the_monitor_needs_no_torch() -> None:

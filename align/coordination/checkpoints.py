@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from align.coordination.examples import Example, Vocabulary
 from align.coordination.journal import PARTS, Line
 from align.coordination.plan import TrainingPlan
 from align.errors import InputError
+from align.sealed import opened, sealed, under
 
 __all__ = ["TrainingState", "identity"]
 
@@ -94,12 +94,9 @@ class TrainingState:
         Args:
             training: its identity, from ``identity``.
         """
-        from safetensors.torch import save
-
         about = {name: getattr(self, name) for name in _COUNTERS} | {"format": FORMAT, "training": training}
-        tensors = {k: v.detach().cpu().contiguous() for k, v in self._tensors().items()}
-        about["seal"] = _seal(about, tensors)
-        return save(tensors, {"about": json.dumps(about)})
+        arrays = {k: v.detach().cpu().contiguous().numpy() for k, v in self._tensors().items()}
+        return sealed(about, arrays)
 
     def resume(self, data: bytes, training: str) -> None:
         """Become what was saved.
@@ -112,7 +109,8 @@ class TrainingState:
             InputError: E-CHECKSUM, not the bytes that were saved; E-CHECKPOINT, of another training: other
                 sessions, settings or another version.
         """
-        about, tensors = _opened(data)
+        about, arrays = opened(data, "the checkpoint", "start anew without --resume")
+        tensors = {k: torch.from_numpy(v) for k, v in arrays.items()}
         if about.get("format") != FORMAT or about.get("training") != training:
             raise InputError(
                 "E-CHECKPOINT",
@@ -121,7 +119,7 @@ class TrainingState:
             )
         for name in _COUNTERS:
             setattr(self, name, about[name])
-        self.batch_loss.load_state_dict(_under("weight", tensors))
+        self.batch_loss.load_state_dict(under("weight.", tensors))
         parameters = list(self.batch_loss.parameters())
         for i, parameter in enumerate(parameters):
             moments = {name: tensors[f"{name}.{i}"] for name in _MOMENTS if f"{name}.{i}" in tensors}
@@ -130,7 +128,7 @@ class TrainingState:
                 self.optimiser.state[parameter] = moments
         device = parameters[0].device
         for name in ("average", "best"):
-            found = {k: v.to(device) for k, v in _under(name, tensors).items()}
+            found = {k: v.to(device) for k, v in under(f"{name}.", tensors).items()}
             setattr(self, name, found or None)
 
     def _tensors(self) -> Weights:
@@ -167,35 +165,3 @@ def identity(
         hashed.update(f"{array.dtype} {array.shape}".encode())
         hashed.update(np.ascontiguousarray(array).data)
     return hashed.hexdigest()
-
-
-def _opened(data: bytes) -> tuple[Mapping[str, Any], Weights]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    broken = InputError(
-        "E-CHECKSUM", "the checkpoint is not what was saved", hint="start anew without --resume"
-    )
-    try:
-        tensors = load(data)
-        length = int.from_bytes(data[:8], "little")
-        about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["about"])
-        seal = about.pop("seal")
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise broken from error
-    if seal != _seal(about, tensors):
-        raise broken
-    return about, tensors
-
-
-def _seal(about: Mapping[str, Any], tensors: Weights) -> str:
-    hashed = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        hashed.update(np.ascontiguousarray(tensor.numpy()).data)
-    return hashed.hexdigest()
-
-
-def _under(prefix: str, tensors: Weights) -> Weights:
-    return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}

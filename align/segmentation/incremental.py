@@ -21,10 +21,7 @@ from align.segmentation.online import Detector
 __all__ = ["HORIZON", "RunSegmenter", "Update"]
 
 HORIZON = 16_384  # samples of a buffer, at most
-_STEP, _SHARE = (
-    32,
-    8,
-)  # a buffer that may hold change points is looked at again after 32 samples, or an eighth more
+_STEP, _SHARE = 32, 8  # a buffer that may hold change points: looks come 32 samples or an eighth apart
 _GROWTH = 1.5  # or when one change point would save this much more than when last looked at
 
 
