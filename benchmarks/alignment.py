@@ -1,16 +1,20 @@
 """How well notes are placed: people held out by folds, beside the baselines, on the development data.
 
-    python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--foreign 0.2]
-                                   [--notes NAME] [--unseen-wording | --second-wording | --paraphrased]
+    python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
+                                   [--asked written second paraphrased foreign] [--only-learned]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
-people's true spans (or, with --notes, on those notes alone) and aligns the untimed notes of the people left out.
+people's true spans (or, with --notes, on those notes alone) and aligns the untimed notes of the people left out, as
+they are ``written``. The same model can be asked in other ways:
+
+- ``second``: every note says what its label says in a wording drawn from ``benchmarks/wordings/SET.csv``, which
+  training never sees and nothing was tuned to;
+- ``paraphrased``: every note is reworded by the grammar of ``align.text.paraphrases``;
+- ``foreign``: a fifth of the notes is about something else (``benchmarks.foreign``), and how well they come out
+  "unmatched" is a second table.
+
 With --unseen-wording one wording of every label is kept out of training, and all test notes are reworded to it.
-With --second-wording every test note says what its label says in a wording drawn from ``benchmarks/wordings/SET.csv``,
-which training never sees and nothing was tuned to. With --paraphrased every test note is reworded by the grammar of
-``align.text.paraphrases``.
-With --foreign that share of the test notes is about something else (``benchmarks.foreign``), and how well they come
-out "unmatched" is a second table.
+Baselines that hang on no seed run with the first alone.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import csv
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +52,12 @@ METHODS = {
 }
 SETS = ("hapt", "tug", "digits", "sounds")
 WORDINGS = Path(__file__).parent / "wordings"
+ASKED = ("written", "second", "paraphrased", "foreign")
+SEEDLESS = ("ctw", "captions", "equal-slices")  # the same whatever the seed of the training
+FOREIGN_SHARE = 0.2
 Pairs = list[tuple[Alignment, tuple[Span, ...]]]
+Answers = dict[str, dict[str, Pairs]]
+Ask = Callable[[Session], Session]
 
 
 def person(session: Session) -> str:
@@ -140,32 +149,43 @@ def canonical(model, session: Session) -> Alignment:  # type: ignore[no-untyped-
     return ctw_session(session)
 
 
-def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tuple[dict[str, Pairs], float]:
-    """Pairs (alignment, truth) of every test session, by method, and seconds of the slowest training."""
+def test_notes(asked_as: str, data: Path, name: str, sessions: Sequence[Session], seed: int) -> Ask:
+    """What makes of a test session the one whose notes are placed: a row of ``ASKED``."""
+    if asked_as == "second":
+        return lambda s: asked(s, second_wordings(name), seed)
+    if asked_as == "paraphrased":
+        return lambda s: paraphrased(s, seed)
+    if asked_as == "foreign":
+        others = [row for other in SETS if other != name for row in truth_of(data, other)]
+        return lambda s: planted(s, sessions, others, FOREIGN_SHARE, seed)
+    return lambda s: s
+
+
+def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tuple[Answers, float]:
+    """Pairs (alignment, truth) of every test session, by kind of notes and method; seconds of the slowest training."""
     sessions = read(data, name)
     weak = {s.name: s for s in read(data, name, options.notes)} if options.notes else {}
-    others = [row for other in SETS if other != name and options.foreign for row in truth_of(data, other)]
     settings = load_settings(options={"training.seed": seed})
-    pairs: dict[str, Pairs] = {m: [] for m in METHODS}
+    methods = [m for m in METHODS if m == "contrastive" or not options.only_learned]
+    if seed != options.seeds[0]:
+        methods = [m for m in methods if m not in SEEDLESS]
+    asks = {kind: test_notes(kind, data, name, sessions, seed) for kind in options.asked}
+    answers: Answers = {kind: {m: [] for m in methods} for kind in asks}
     slowest = 0.0
     for fold, (train, test) in enumerate(folds(sessions, options.folds)):
-        if fold >= options.most:
-            break
+        if fold not in options.of_folds:
+            continue
         if options.unseen_wording:
             train, test = reworded(sessions, train, test, fold)
-        if options.second_wording:
-            test = [asked(s, second_wordings(name), seed) for s in test]
-        if options.paraphrased:
-            test = [paraphrased(s, seed) for s in test]
-        if options.foreign:
-            test = [planted(s, sessions, others, options.foreign, seed) for s in test]
         model, seconds = train_model([weak[s.name] for s in train] if weak else train, settings)
         slowest = max(slowest, seconds)
-        for method, found in pairs.items():
-            found += by_method(method, model, test)
-        so_far = pool(pairs["contrastive"])
-        print(f"  fold {fold}: {seconds:.0f} s, mean IoU so far {so_far.mean_iou:.3f}", flush=True)
-    return pairs, slowest
+        for kind, ask in asks.items():
+            put = [ask(s) for s in test]
+            for method in methods:
+                answers[kind][method] += by_method(method, model, put)
+        so_far = {kind: round(pool(found["contrastive"]).mean_iou, 4) for kind, found in answers.items()}
+        print(f"  seed {seed}, fold {fold}: {seconds:.0f} s, mean IoU so far {so_far}", flush=True)
+    return answers, slowest
 
 
 def read(data: Path, name: str, notes: str = "") -> list[Session]:
@@ -183,6 +203,7 @@ def truth_of(data: Path, name: str) -> list[Span]:
 
 PLACED = (
     "set",
+    "notes as",
     "method",
     "notes",
     "mean IoU (\u00b1 over seeds)",
@@ -202,19 +223,19 @@ FOREIGN = (
 )
 
 
-def placed_line(name: str, method: str, scores: Sequence[Scores]) -> str:
+def placed_line(name: str, kind: str, method: str, scores: Sequence[Scores]) -> str:
     """A row of the first table: means over the seeds."""
     spread = f" \u00b1 {np.std([s.mean_iou for s in scores]):.3f}" if len(scores) > 1 else ""
-    cells = [name, METHODS[method], f"{scores[0].n_notes}", f"{_mean(scores, 'mean_iou'):.3f}{spread}"]
+    cells = [name, kind, METHODS[method], f"{scores[0].n_notes}", f"{_mean(scores, 'mean_iou'):.3f}{spread}"]
     cells += [f"{_mean(scores, k):.3f}" for k in ("recall_50", "recall_70")]
     cells += [f"{_mean(scores, 'median_abs_start_error_s'):.2f}", f"{_mean(scores, 'ece'):.3f}"]
     return f"| {' | '.join(cells)} |"
 
 
-def foreign_line(name: str, method: str, scores: Sequence[Scores], share: float) -> str:
+def foreign_line(name: str, method: str, scores: Sequence[Scores]) -> str:
     """A row of the second table; a method that calls nothing unmatched has no precision."""
     keys = ("foreign_precision", "foreign_recall", "foreign_auc", "mean_iou")
-    cells = [name, METHODS[method], f"{share:.0%} of {scores[0].n_notes}"]
+    cells = [name, METHODS[method], f"{FOREIGN_SHARE:.0%} of {scores[0].n_notes}"]
     cells += [f"{value:.3f}" if np.isfinite(value) else "-" for value in (_mean(scores, k) for k in keys)]
     return f"| {' | '.join(cells)} |"
 
@@ -234,14 +255,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--most", type=int, default=99, help="folds that are run")
+    parser.add_argument("--of-folds", type=int, nargs="+", default=range(99), help="folds that are run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--notes", help="learn from these notes alone, not from true spans")
-    wording = parser.add_mutually_exclusive_group()
-    wording.add_argument("--unseen-wording", action="store_true")
-    wording.add_argument("--second-wording", action="store_true")
-    wording.add_argument("--paraphrased", action="store_true")
-    parser.add_argument("--foreign", type=float, default=0.0, help="share of test notes about something else")
+    parser.add_argument("--unseen-wording", action="store_true")
+    parser.add_argument("--asked", nargs="+", choices=ASKED, default=["written"])
+    parser.add_argument("--only-learned", action="store_true", help="no baselines")
     options = parser.parse_args(arguments)
     data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
     rows, foreign = [], []
@@ -251,17 +270,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(name, flush=True)
         before = time.perf_counter()
         runs = [run_set(data, name, options, seed) for seed in options.seeds]
-        for method in METHODS:
-            scores = [pool(pairs[method]) for pairs, _ in runs]
-            rows.append(placed_line(name, method, scores))
-            if options.foreign:
-                foreign.append(foreign_line(name, method, scores, options.foreign))
-            if method == "contrastive":
-                per_label = {k: round(float(v), 3) for k, v in scores[0].per_label.items()}
-                print("  per label:", per_label, flush=True)
+        for kind in options.asked:
+            for method in runs[0][0][kind]:
+                scores = [pool(found[kind][method]) for found, _ in runs if method in found[kind]]
+                if kind == "foreign":
+                    foreign.append(foreign_line(name, method, scores))
+                else:
+                    rows.append(placed_line(name, kind, method, scores))
+                if method == "contrastive":
+                    per_label = {k: round(float(v), 3) for k, v in scores[0].per_label.items()}
+                    print(f"  {kind}, per label:", per_label, flush=True)
         slowest, whole = max(seconds for _, seconds in runs), time.perf_counter() - before
         print(f"  slowest fold {slowest:.0f} s of training; all of it {whole:.0f} s\n", flush=True)
-    _table(PLACED, rows)
+    if rows:
+        _table(PLACED, rows)
     if foreign:
         _table(FOREIGN, foreign)
     print(machine())

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from align.coordination.dropout import Dropout
 from align.coordination.edges import EdgeHead
 from align.coordination.entry import ConvolutionBlock, Entry
 from align.coordination.functions import CoordinationFunction, Cosine
@@ -69,7 +70,7 @@ class StreamEncoder(nn.Module):
         entry: Entry | None = None,
     ) -> None:
         super().__init__()
-        self.feature_dropout = nn.Dropout(0.1)
+        self.feature_dropout = Dropout(0.1)
         self.enter = entry or nn.Linear(n_features, width)
         self.enter_norm = nn.LayerNorm(width)
         self.blocks = nn.ModuleList(ConvolutionBlock(width, 5, d, dropout) for d in dilations)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from align.coordination.dropout import Dropout
+
 __all__ = ["ConvolutionBlock", "Entry"]
 
 
@@ -28,7 +30,7 @@ class ConvolutionBlock(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, 2 * width)
         self.shrink = nn.Linear(2 * width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, time, width) -> the same shape."""

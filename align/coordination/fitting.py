@@ -32,6 +32,7 @@ from align.coordination.weak import learn_weakly
 from align.datatypes import Session
 from align.errors import ParameterError
 from align.features.frames import natural_hop
+from align.features.heartbeats import BEAT_S, ecg_channels
 from align.text.choose import text_encoder
 
 __all__ = ["fit_coordination"]
@@ -115,10 +116,12 @@ def fit_coordination(
 
 
 def _common_hop(sessions: Sequence[Session], rows: Sequence[Sequence[object]]) -> float:
-    """About half of the natural hop of a usual session."""
+    """About half of the natural hop of a usual session; a beat's length at least, where all that is heard is a heart."""
     lengths = [s.end - s.start for s, r in zip(sessions, rows, strict=True) if r]
     numbers = [len(r) for r in rows if r]
-    return natural_hop(float(np.median(lengths)), _FINER * float(np.median(numbers)))
+    hop = natural_hop(float(np.median(lengths)), _FINER * float(np.median(numbers)))
+    hearts = all(ecg_channels(stream) for session in sessions for stream in session.streams)
+    return max(hop, BEAT_S) if hearts else hop
 
 
 def _durations_of_spans(examples: Sequence[Example], vocabulary: Vocabulary, hop: float) -> DurationModel:

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from align.coordination.dropout import Dropout
+
 __all__ = ["TextProjection"]
 
 _START = 0.1  # of the usual size of the weights
@@ -39,7 +41,7 @@ class TextProjection(nn.Module):
     ) -> None:
         super().__init__()
         self.noise = noise / math.sqrt(text_dimension)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.project = nn.Linear(text_dimension, dimension, bias=False)
         with torch.no_grad():
             self.project.weight.mul_(_START)

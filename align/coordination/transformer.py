@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from align.coordination.dropout import Dropout
 from align.coordination.edges import EdgeHead
 from align.coordination.entry import ConvolutionBlock, Entry
 from align.coordination.layout import Layout
@@ -39,7 +40,7 @@ class TransformerEncoder(nn.Module):
     def __init__(self, entry: Entry, layout: Layout, plan: TrainingPlan) -> None:
         super().__init__()
         self._hop, self._n_flags, self._window = layout.hop, len(layout.streams), plan.longest
-        self.feature_dropout = nn.Dropout(0.1)
+        self.feature_dropout = Dropout(0.1)
         self.enter = entry
         self.enter_norm = nn.LayerNorm(plan.width)
         self.stem = nn.ModuleList(ConvolutionBlock(plan.width, 5, d, plan.dropout) for d in _STEM)
@@ -96,7 +97,7 @@ class _Layer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, _GROWTH * width)
         self.shrink = nn.Linear(_GROWTH * width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: torch.Tensor, seen: torch.Tensor, seconds: torch.Tensor) -> torch.Tensor:
         """(batch, time, width) -> the same shape; ``seen`` (batch, 1, 1, time), ``seconds`` (time,)."""

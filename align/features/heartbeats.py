@@ -15,10 +15,12 @@ import numpy.typing as npt
 from align.datatypes import Floats, Stream
 from align.features.kinds import judge_channel
 
-__all__ = ["LEAST_RATE", "beat_columns", "ecg_channels", "find_beats"]
+__all__ = ["BEAT_S", "LEAST_RATE", "beat_columns", "ecg_channels", "find_beats"]
 
 #: Hertz below which the shape of a beat cannot be seen.
 LEAST_RATE = 100.0
+#: Seconds of a slow heartbeat: within less there is no rhythm to see.
+BEAT_S = 1.0
 _WINDOWS = (1.5, 4.0, 10.0)  # s to either side: a few beats, a pattern, a rhythm
 _LAGS = (1, 2, 3)
 _BEAT_BAND, _SHAPE_BAND = (8.0, 20.0), (0.7, 35.0)  # Hz

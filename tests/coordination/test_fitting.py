@@ -13,9 +13,10 @@ from align.clock import span_iou
 from align.coordination import TrainingPlan, bundle_files, fit_coordination, fitting
 from align.coordination.functions import OBJECTIVES
 from align.coordination.provenance import session_hash
-from align.datatypes import Note, Session
+from align.datatypes import Note, Session, Stream
 from align.errors import InputError, ParameterError, ResourceError
 from align.features import natural_hop
+from align.features.heartbeats import BEAT_S
 from tests.coordination.sessions import TINY, made_session, true_spans, untold
 
 QUICK = dataclasses.replace(TINY, epochs=1)
@@ -74,6 +75,19 @@ def test_the_hop_is_chosen_from_the_sessions():
     assert fit_coordination(sessions, plan).layout.hop == natural_hop(median, fitting._FINER * 6.0)
     weak = [untold(s) for s in sessions]
     assert fit_coordination(weak, plan).layout.hop == natural_hop(median, fitting._FINER * 6.0)
+
+
+def test_a_heart_is_seen_beat_by_beat():
+    def heart(seed):
+        session = made_session(seed, n_notes=6)
+        noise = np.random.default_rng(seed).normal(0, 0.1, (int(100 * session.end), 1))
+        lead = Stream(noise, rate=100.0, name="heart", channels=("ecg",), units=("mV",))
+        return dataclasses.replace(session, streams=(lead,))
+
+    plan = dataclasses.replace(QUICK, hop=None)
+    assert fit_coordination([heart(0), heart(1)], plan).layout.hop == BEAT_S
+    finer = [made_session(seed, n_notes=6) for seed in (0, 1)]
+    assert fit_coordination(finer, plan).layout.hop < BEAT_S
 
 
 def test_long_sessions_are_cut_and_short_ones_padded():
