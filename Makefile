@@ -43,8 +43,7 @@ bench: $(STAMP) $(PEERS)/.installed
 	$(BIN)/python -m benchmarks.losses $(BENCH)
 	ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.shape $(BENCH)
 	@if [ -d "$(ALIGN_DATA)" ]; then \
-		ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.alignment; \
-		ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.alignment --foreign 0.2; \
+		ALIGN_DATA="$(ALIGN_DATA)" $(BIN)/python -m benchmarks.alignment --asked written second foreign; \
 	else \
 		echo "benchmarks.alignment was not run: no folder $(ALIGN_DATA); ALIGN_DATA names the development data"; \
 	fi
