@@ -74,6 +74,9 @@ class Finding:
     message: str
     count: int = 1
 
+    def as_dict(self) -> dict[str, object]:
+        return {"code": self.code, "message": self.message, "count": self.count}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:

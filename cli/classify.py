@@ -54,12 +54,13 @@ def command(
 
     names = labels_of(labels)
     trained = load_coordination(model)
-    rows, n_sessions = [], 0
+    rows, findings, n_sessions = [], [], 0
     with progress("classifying", total=len(recordings(sensors))) as advance:
         kind = cast("By", by)
         answers = classify_recordings(sensors, trained, names, kind, policy, closed=closed, done=advance)
         for own, found in answers:
             say_findings(found)
+            findings += [finding.as_dict() for finding in found]
             n_sessions += 1
             for row in own:
                 if as_json:
@@ -67,7 +68,8 @@ def command(
                 else:
                     rows.append(row)
     if as_json:
-        emit({"event": "result", "schema": SCHEMA, "labels": names, "by": by, "n_sessions": n_sessions})
+        result = {"schema": SCHEMA, "labels": names, "by": by, "n_sessions": n_sessions, "findings": findings}
+        emit({"event": "result", **result})
     elif by == "recording":
         _show_shares(rows, names, closed=closed)
     else:

@@ -88,7 +88,7 @@ def classify_recordings(
             known = np.isfinite(found.probabilities).all(axis=1)
             both = zip(found.spans[known].tolist(), found.probabilities[known], strict=True)
             rows = [_row(session, found, (start, end), np.asarray(p, np.float64)) for (start, end), p in both]
-        yield rows, list(findings_of(session))
+        yield rows, [*findings_of(session), *model.findings(session)]
         if done is not None:
             done(1)
 

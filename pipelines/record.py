@@ -87,7 +87,7 @@ def run_record(
         "timezone": facts.timezone,
         "degraded": bool(policies),
         "policies": dict(sorted(policies.items())),
-        "findings": [{"code": f.code, "message": f.message, "count": f.count} for f in found],
+        "findings": [f.as_dict() for f in found],
         "inputs": [_input(role, path) for role, paths in inputs.items() for path in paths],
         "config": {name: dict(setting) for name, setting in facts.config.items()},
         "policy": dict(facts.policy),

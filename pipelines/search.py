@@ -90,7 +90,7 @@ def search(
         done: called with 1 after every recording.
 
     Returns:
-        A row per hit, best first; the result object of ``align search --json``; what was noticed while reading.
+        A row per hit, best first; the result object of ``align search --json``; what was noticed of files and channels.
     """
     from align.coordination.embedded import embed_session
     from align.coordination.retrieval import search_spans
@@ -101,7 +101,7 @@ def search(
     for session in read_recordings(paths, policy):
         embedded.append(embed_session(model, session))
         zones.append(session.timezone)
-        found += findings_of(session)
+        found += [*findings_of(session), *model.findings(session)]
         if done is not None:
             done(1)
     hits = search_spans(model, embedded, _query(embedded[0], asked), asked.k)
@@ -123,6 +123,7 @@ def search(
         "n_hits": len(rows),
         "n_sessions": len(embedded),
         "searched_s": round(seconds, 6),
+        "findings": [finding.as_dict() for finding in found],
     }
     return rows, result, found
 

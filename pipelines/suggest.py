@@ -34,7 +34,7 @@ def suggestions(
 
     Returns:
         A row per suggestion, best first (``note`` is a note's number from 0, or None); the result object of
-        ``align suggest --json``; what was noticed while reading.
+        ``align suggest --json``; what was noticed of files and channels.
     """
     from align.coordination.suggestions import suggest
 
@@ -53,5 +53,11 @@ def suggestions(
         }
         for rank, one in enumerate(suggest(model, read, k), 1)
     ]
-    result: dict[str, object] = {"schema": SCHEMA, "n_suggestions": len(rows), "n_sessions": len(read)}
-    return rows, result, [finding for session in read for finding in findings_of(session)]
+    found = [finding for s in read for finding in (*findings_of(s), *model.findings(s))]
+    result: dict[str, object] = {
+        "schema": SCHEMA,
+        "n_suggestions": len(rows),
+        "n_sessions": len(read),
+        "findings": [finding.as_dict() for finding in found],
+    }
+    return rows, result, found

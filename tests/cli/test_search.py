@@ -143,3 +143,15 @@ def test_suggest_names_spans_of_the_sessions(align: Align, people: Path, tiny_mo
 def test_recordings_that_the_model_cannot_read(align: Align, tmp_path: Path, tiny_model: Path) -> None:
     other = table(tmp_path / "other.csv", [f"{i / 10:.1f},{i % 7}" for i in range(600)])
     align("search", other, "coughed", "--model", tiny_model).refused("E-MODEL-STREAMS")
+
+
+@pytest.mark.parametrize(
+    "asked", [("search", "coughed"), ("classify", "--labels", "coughing, walking"), ("suggest",)]
+)
+def test_what_the_model_misses_in_a_recording_is_said(
+    align: Align, people: Path, tiny_model: Path, asked: tuple[str, ...]
+) -> None:
+    done = align(asked[0], people / "p5", *asked[1:], "--model", tiny_model, "--json")
+    result = json.loads(done.out.splitlines()[-1])
+    said = [found for found in result["findings"] if "microphone" in found["message"]]
+    assert len(said) == 1 and said[0]["code"].startswith("W-") and said[0]["code"] in done.err

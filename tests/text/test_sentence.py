@@ -89,3 +89,24 @@ def test_without_the_library_it_says_how_to_install(monkeypatch):
     with pytest.raises(ResourceError, match="not installed") as caught:
         SentenceEncoder("any")
     assert "pip install" in str(caught.value.hint)
+
+
+def test_a_real_model_of_the_library(tmp_path, monkeypatch):
+    library = pytest.importorskip(
+        "sentence_transformers", reason="pip install 'streamnotes[sentence-transformers]'"
+    )
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {w: i for i, w in enumerate(["[UNK]", "walked", "to", "the", "shop", "slept", "badly"])}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    weights = np.random.default_rng(0).normal(size=(len(words), 16)).astype(np.float32)
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    embedding = StaticEmbedding(tokenizer, embedding_weights=weights)
+    library.SentenceTransformer(modules=[embedding], device="cpu").save(str(tmp_path / "static"))
+    monkeypatch.setenv(FOLDERS, str(tmp_path))
+    encoder = SentenceEncoder("static")
+    rows = encoder.encode(["walked to the shop", "", "slept badly"])
+    assert rows.shape == (3, 16) and not rows[1].any()
+    mean = weights[[5, 6]].mean(0)
+    np.testing.assert_allclose(rows[2], mean / np.linalg.norm(mean), atol=1e-5)
