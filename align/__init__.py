@@ -12,6 +12,8 @@ The map, in the order in which data passes (a stage is a folder; its ``__init__`
     warping       the dynamic-time-warping baselines
     metrics       Alignment against truth
     writers       records -> files
+    rules         what to watch a live stream for
+    monitor       rows and notes as they come -> events
 
 ``datatypes`` and ``answers`` hold the records, ``clock`` all rounding of time, ``errors`` every error,
 ``kernels`` the numba engine room. Importing ``align`` loads numpy only; each name below loads its stage when

@@ -36,18 +36,62 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str | None
     return int(float(found[1]) * _UNITS[found[2]])
 
 
+class _Place(click.ParamType):  # type: ignore[type-arg]
+    """A path, or a URL of an object store: only what is written here is ever connected to."""
+
+    name = "path"
+
+    def __init__(self, *, folder: bool = False) -> None:
+        self.folder = folder
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        from pipelines.cloud import check_url, is_url
+
+        if is_url(value):
+            return check_url(value)
+        if self.folder:
+            return click.Path(path_type=Path, exists=True, file_okay=False).convert(value, parameter, context)
+        return Path(value)
+
+
+def _url(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    from pipelines.cloud import check_url, is_url
+
+    if value is not None and not is_url(value):
+        raise click.BadParameter("allowed: a URL, as s3://bucket/folder", context, parameter)
+    return None if value is None else check_url(value)
+
+
+def _resources(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, float]:
+    found = [re.fullmatch(r"(\w+)=(\d+(?:\.\d+)?)", one) for one in value]
+    if not all(match and float(match[2]) > 0 for match in found):
+        raise click.BadParameter("allowed: a name and a number over 0, as GPU=1", context, parameter)
+    return {match[1]: float(match[2]) for match in found if match}
+
+
 @click.command("batch")
 @click.argument("sources", metavar="MANIFEST | PATTERN | FOLDER", nargs=-1, required=True,
-                type=click.Path(path_type=Path))  # fmt: skip
+                type=_Place())  # fmt: skip
 @click.option("--job", default="segment", show_default=True, metavar="NAME",
-              help="inspect or segment (of stream files), or run (of session folders).")  # fmt: skip
+              help="inspect, segment or tokenize (of stream files), or run (of session folders).")  # fmt: skip
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="Folder that all inputs lie in; the default is the manifest's.")  # fmt: skip
+@click.option("--root", type=_Place(folder=True),
+              help="Folder or URL that all inputs lie in; the default is the manifest's.")  # fmt: skip
+@click.option(
+    "--results", metavar="URL", callback=_url, help="Put the results below this URL of an object store."
+)
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder of align train, for --job run.")
+@click.option("--codebook", type=click.Path(path_type=Path), metavar="FILE",
+              help="Codebook of align tokenize, for --job tokenize.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N",
               help="Worker processes; the default is one per core.")  # fmt: skip
-@click.option("--engine", default="local", show_default=True, metavar="NAME", help="Who does the work.")
+@click.option("--engine", default="local", show_default=True, metavar="NAME",
+              help="Who does the work: local, or dask, an own cluster here or that of --scheduler.")  # fmt: skip
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler that runs already, as tcp://host:8786.")
+@click.option("--resource", "resources", multiple=True, callback=_resources, metavar="NAME=AMOUNT",
+              help="What a Dask worker must have for one input, as GPU=1.")  # fmt: skip
 @click.option("--time-limit", type=click.FloatRange(0, min_open=True), default=3600.0, show_default=True,
               metavar="S", help="Most seconds of one input.")  # fmt: skip
 @click.option("--memory-limit", callback=_bytes, metavar="SIZE",
@@ -55,11 +99,14 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--resume", is_flag=True, help="Refuse to begin a new batch: there must be one to go on with.")
 @click.option("--retry-failed", is_flag=True, help="Do again what failed or was quarantined.")
 @click.option("--force", is_flag=True, help="Begin anew, in place of the batch in the folder.")
+@click.option(
+    "--plan", is_flag=True, help="Say what it will take, from sizes and a few inputs tried; do nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print NDJSON: one line per item, then the result.")
 @settings_options("matching.method", "matching.order", "text.encoder", "training.seed", "clocks.repair")
 @policy_options
 def command(
-    sources: tuple[Path, ...], out: Path, settings: Settings, policy: Policy, **asked: Any
+    sources: tuple[Path | str, ...], out: Path, settings: Settings, policy: Policy, **asked: Any
 ) -> int:  # the rest: one per option above
     """Do one job for very many inputs: what fails is named in OUT/items.jsonl, the others are done.
 
@@ -68,19 +115,24 @@ def command(
     """
     from align.errors import ParameterError
     from pipelines.batch import Again, check_batch, run_batch
-    from pipelines.engines import ENGINES, Limits, usable_cores
+    from pipelines.children import Limits, usable_cores
+    from pipelines.engines import ENGINES, Asked
     from pipelines.jobs import JOBS, JobSettings
     from pipelines.manifest import inputs_of
+    from pipelines.planning import plan_batch
 
     if asked["engine"] not in ENGINES:
         raise ParameterError("engine", asked["engine"], ", ".join(ENGINES))
     again = Again(force=asked["force"], resume=asked["resume"], retry_failed=asked["retry_failed"])
-    model = asked["model"]
-    how = JobSettings(settings, policy, None if model is None else model.absolute())
+    model, codebook = (None if asked[n] is None else asked[n].absolute() for n in ("model", "codebook"))
+    how = JobSettings(settings, policy, model, asked["results"], codebook)
     check_batch(out, asked["job"], how, again)
     inputs = inputs_of(sources, JOBS[asked["job"]].takes, root=asked["root"], without=out)
     jobs = min(asked["jobs"] or usable_cores(), len(inputs))
-    engine = ENGINES[asked["engine"]](jobs, Limits(asked["time_limit"], asked["memory_limit"]))
+    limits = Limits(asked["time_limit"], asked["memory_limit"])
+    if asked["plan"]:
+        return _plan(plan_batch(inputs, asked["job"], how, jobs, limits).as_dict(), as_json=asked["as_json"])
+    engine = ENGINES[asked["engine"]](Asked(jobs, limits, asked["scheduler"], asked["resources"]))
     with _signals() as stopped, _progress(asked["as_json"]) as show:
 
         def watch(done: Done | None) -> bool:
@@ -146,11 +198,35 @@ def _said(done: Done, begin: float) -> str:
     if done.failed:
         parts.append(f"{done.failed:,} failed")
     if rate > 0:
-        left = round((done.total - done.done) / rate)
-        clock = f"{left // 3600}:{left % 3600 // 60:02}:{left % 60:02}" if left >= 3600 else \
-            f"{left // 60}:{left % 60:02}"  # fmt: skip
-        parts += [f"{rate:.3g}/s", f"{clock} left"]
+        parts += [f"{rate:.3g}/s", f"{_clock((done.total - done.done) / rate)} left"]
     return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as "1:02" or "1:02:03"."""
+    left = round(seconds)
+    if left >= 3600:
+        return f"{left // 3600}:{left % 3600 // 60:02}:{left % 60:02}"
+    return f"{left // 60}:{left % 60:02}"
+
+
+def _plan(plan: dict[str, Any], *, as_json: bool) -> int:
+    """Print what a batch will take."""
+    if as_json:
+        emit({"event": "result", "schema": "align.batch-plan/1", **plan})
+        return 0
+    mega = {name: plan[name] / 1e6 for name in ("bytes", "memory", "memory_per_worker", "result_bytes")}
+    failed = f", {plan['failed_of_tried']:,} of which failed" if plan["failed_of_tried"] else ""
+    workers = "1 worker" if plan["jobs"] == 1 else f"{plan['jobs']:,} workers"
+    for line in (
+        f"inputs   {plan['items']:,}, {mega['bytes']:,.1f} MB; {plan['tried']:,} tried{failed}",
+        f"time     {_clock(plan['seconds'])} with {workers}: {plan['core_seconds']:,.1f} core-seconds of work,"
+        f" {plan['start_seconds']:.1f} s to start",
+        f"memory   {mega['memory_per_worker']:,.0f} MB per worker, {mega['memory']:,.0f} MB in all",
+        f"results  {mega['result_bytes']:,.1f} MB",
+    ):
+        click.echo(line)
+    return 0
 
 
 def _summary(result: BatchResult, out: Path, *, as_json: bool) -> int:

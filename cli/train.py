@@ -52,11 +52,13 @@ def command(
     policy: Policy,
     **asked: Any,
 ) -> int:
-    """Learn what notes mean from session folders (or folders of them).
+    """Learn what notes mean from session folders (or folders of them), or from one folder of shards.
 
-    With --truth-file from true spans; without, from the notes alone: from their times, or only their order.
+    With --truth-file from true spans; without, from the notes alone: from their times, or only their order. Shards
+    (python -m pipelines.shards) hold their true spans, and need not fit into memory.
     """
     from pipelines.run import findings_of
+    from pipelines.shards import only_shards
     from pipelines.tensorboard import tensorboard_lines
     from pipelines.train import (
         MODEL_FILES,
@@ -64,6 +66,7 @@ def command(
         input_files,
         read_sessions,
         train_model,
+        train_stored,
         write_model,
     )
     from pipelines.training_folder import Keeping, check_training_folder, leads, training_journal
@@ -71,14 +74,21 @@ def command(
     keeping = Keeping(asked["every"], asked["resume"], asked["force"])
     if leads():
         check_training_folder(out, keeping, MODEL_FILES)
-    read = read_sessions(sessions, notes_file=notes_file, truth_file=truth_file, policy=policy)
-    inputs = input_files(sessions, notes_file, truth_file)
+    shards = only_shards(sessions, notes_file, truth_file)
+    if shards is None:
+        read = read_sessions(sessions, notes_file=notes_file, truth_file=truth_file, policy=policy)
+        inputs = input_files(sessions, notes_file, truth_file)
+    else:
+        read, inputs = [], shards.inputs
     with (
         tensorboard_lines(asked["tensorboard"] if leads() else None) as event,
         training_display(is_shown=leads()) as (tell, show),
         training_journal(out, keeping, MODEL_FILES, (event, show)) as (journal, lines),
     ):
-        model, seconds = train_model(read, settings, tell, journal)
+        if shards is None:
+            model, seconds = train_model(read, settings, tell, journal)
+        else:
+            model, seconds = train_stored(shards.stored, settings, tell, journal)
         names = {"--notes-file": notes_file, "--truth-file": truth_file}
         options = [word for name, value in names.items() if value is not None for word in (name, value)]
         words = ("align", "train", *map(str, sessions), "-o", str(out), *options)
@@ -87,8 +97,9 @@ def command(
         facts = TrainingFacts(words, inputs, found, seconds, lines)
         write_model(model, out, settings, facts, force=keeping.force or keeping.is_wanted)
     if leads():
-        source = "true spans" if truth_file else "notes"
-        count = f"{len(read)} session" + "s" * (len(read) > 1)
+        source = "true spans" if truth_file or shards else "notes"
+        number = len(read) if shards is None else len(shards.stored)
+        count = f"{number} session" + "s" * (number > 1)
         say(f"learned from {source} of {count} in {seconds:.1f} s; text encoder {model.encoder.name}")
         for line, times in Counter(f"{f.code} {f.message}" for f in own).items():
             say(f"{line} (in {times} of {len(read)} sessions)")

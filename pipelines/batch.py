@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from align.errors import AlignError, ParameterError, ResourceError, UnsafeError
+from pipelines.cloud import remove_results
 from pipelines.engines import Engine, Outcome, Task
-from pipelines.identity import code_hash, model_hash, settings_hash
+from pipelines.identity import code_hash, content_hash, model_hash, settings_hash
 from pipelines.jobs import JOBS, Job, JobSettings, result_names
 from pipelines.journal import Journal, Lines, read_journal
 from pipelines.manifest import Input
@@ -116,6 +117,8 @@ def check_batch(out: Path, job: str, how: JobSettings, again: Again) -> Lines:
         raise ParameterError("job", job, ", ".join(JOBS))
     if how.model is not None and job != "run":
         raise ParameterError("model", str(how.model), "with the job run only")
+    if (how.codebook is not None) != (job == "tokenize"):
+        raise ParameterError("codebook", str(how.codebook), "a file with the job tokenize, and with no other")
     mine = _head(job, how)
     journal = read_journal(out / _JOURNAL) if out.is_dir() else Lines()
     head = next(iter(journal.lines), {})
@@ -147,7 +150,9 @@ def _is_hardly_begun(out: Path, journal: Lines) -> bool:
 
 def _head(job: str, how: JobSettings) -> dict[str, object]:
     """What all results hang on beside their inputs; the first line of the journal."""
-    settings = {name: value for name, value in how.as_json().items() if name != "model"}
+    settings = {
+        name: value for name, value in how.as_json().items() if name not in ("model", "results", "codebook")
+    }
     for one in settings["settings"].values():
         one.pop("source")
     return {
@@ -156,6 +161,8 @@ def _head(job: str, how: JobSettings) -> dict[str, object]:
         "settings": settings_hash(settings),
         "model": model_hash(how.model),
         "version": code_hash(),
+        "results": how.results,
+        "codebook": "" if how.codebook is None else content_hash(how.codebook),
     }
 
 
@@ -166,6 +173,7 @@ class _Items:
     job: Job
     inputs: Sequence[Input]
     out: Path
+    url: str | None = None
 
     def check(self) -> None:
         """No result may be where another one, or a folder of one, has to be."""
@@ -180,12 +188,17 @@ class _Items:
 
     def discard(self, name: str) -> None:
         """Take away what an item that failed has left."""
+        if self.url is not None:
+            remove_results(result_names(self.job, name), self.url)
+            return
         for result in result_names(self.job, name):
             with named_errors(self.out / result):
                 (self.out / result).unlink(missing_ok=True)
 
-    def root(self) -> Path:
-        return Path(os.path.commonpath([os.path.abspath(item.path.parent) for item in self.inputs]))
+    def root(self) -> Path | None:
+        """The folder that all inputs are in; None when they are in an object store."""
+        paths = [item.path for item in self.inputs if isinstance(item.path, Path)]
+        return Path(os.path.commonpath([os.path.abspath(path.parent) for path in paths])) if paths else None
 
 
 def run_batch(
@@ -219,14 +232,14 @@ def run_batch(
             workers do not start. The batch can be resumed.
     """
     again = again or Again()
-    items = _Items(JOBS[job], inputs, out / _RESULTS)
+    items = _Items(JOBS[job], inputs, out / _RESULTS, how.results)
     check_batch(out, job, how, again)
     items.check()
     prepare_output(out, force=True, known=())
     with only_writer(out, "batch"):
         journal = check_batch(out, job, how, again)  # now that nobody else writes it
         if again.force:
-            _clear(out, journal)
+            _clear(out, journal, how.results)
             journal = Lines()
         with named_errors(out):
             (out / _ITEMS).unlink(missing_ok=True)
@@ -319,8 +332,10 @@ def _last_lines(journal: Lines) -> dict[str, dict[str, Any]]:
     return {line["input"]: dict(line) for line in journal.lines if "input" in line}
 
 
-def _look_for(root: Path, watch: Callable[[Done | None], bool]) -> None:
+def _look_for(root: Path | None, watch: Callable[[Done | None], bool]) -> None:
     """An input cannot be read. If all of them have gone, the batch ends rather than fail each."""
+    if root is None:  # each object is asked for by itself
+        return
     for look in range(_LOOKS):
         try:
             if any(True for _ in os.scandir(root)):
@@ -341,9 +356,11 @@ def _revived(outcome: Outcome) -> AlignError:
     return kind(error["code"], error["message"], hint=error["hint"], file=error.get("file"))
 
 
-def _clear(out: Path, journal: Lines) -> None:
+def _clear(out: Path, journal: Lines, url: str | None) -> None:
     """Take away the results that an earlier batch's journal names, and nothing else."""
     results = out / _RESULTS
+    if url is not None and journal.lines and journal.lines[0].get("results") == url:
+        remove_results([name for line in journal.lines for name in line.get("outputs", {})], url)
     for line in journal.lines:
         for name in line.get("outputs", {}):
             path = Path(os.path.abspath(results / name))

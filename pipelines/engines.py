@@ -1,4 +1,4 @@
-"""Who does a batch's items: ``local`` keeps a few worker processes. Another engine is a row of ``ENGINES``.
+"""Who does a batch's items: ``local`` keeps a few worker processes, ``dask`` has a cluster; ``ENGINES`` names all.
 
 An engine takes tasks as it has room for them and gives outcomes as they come, in any order; that a task is done
 twice does no harm, because results are put under their names in one step and their bytes hang on nothing else.
@@ -6,13 +6,8 @@ twice does no harm, because results are put under their names in one step and th
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import selectors
-import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -21,31 +16,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from align.errors import AlignError, ResourceError
+from align.errors import AlignError, ParameterError, ResourceError
+from pipelines.children import Child, Limits, ending, start_child
 from pipelines.identity import code_hash
 from pipelines.worker import told
 
-__all__ = ["ENGINES", "Engine", "Limits", "LocalEngine", "Outcome", "Task", "usable_cores"]
+__all__ = ["ENGINES", "MAX_DEATHS", "Asked", "Engine", "LocalEngine", "Outcome", "Task", "failed", "killed"]
 
-_DEATHS = 2  # of a worker on one item: after the second the item is quarantined
+MAX_DEATHS = 2  # of processes on one item: after the second the item is quarantined
 _POLL = 0.1  # seconds between looks at time and memory
 _STARTS = 3  # workers that may die one after the other before they are ready
 _START_SECONDS = 300.0
-_LEAVE_SECONDS = 10.0
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_ROOT = Path(__file__).parent.parent
-# Sums over threads of BLAS hang on their number: one thread, so that bytes do not hang on --jobs.
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-_SHARED = ("NUMBA_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from pipelines.worker import main; main()"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one item may take: ``seconds``, and ``memory`` (bytes resident in its process; None: no limit)."""
-
-    seconds: float = 3600.0
-    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +35,19 @@ class Task:
 
     Attributes:
         name: of the input.
-        path: of the input.
+        path: of the input, or its URL.
         before: what the journal says of it, if its result may still hold.
         deaths: of workers on it so far.
     """
 
     name: str
-    path: Path
+    path: Path | str
     before: Mapping[str, Any] | None = None
     deaths: int = 0
+
+    def place(self) -> str:
+        """Where a worker finds the input, whatever its working folder."""
+        return self.path if isinstance(self.path, str) else os.path.abspath(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +62,8 @@ class Outcome:
         outputs: result -> SHA-256.
         error: as ``AlignError.as_dict``, or None.
         exit_code: of a fatal error.
+        seconds: that the item took; 0 where it is not known.
+        peak: most bytes of memory that its process has held so far; 0 where it is not known.
     """
 
     task: Task
@@ -85,6 +72,8 @@ class Outcome:
     outputs: Mapping[str, str] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
     exit_code: int = 0
+    seconds: float = 0.0
+    peak: int = 0
 
 
 class Engine(Protocol):
@@ -102,69 +91,39 @@ class Engine(Protocol):
         """
 
 
-def usable_cores() -> int:
-    """Cores that this process may use: of its affinity, and of its control group's share of time."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):  # no control groups here: affinity alone counts
-        return max(1, cores)
-    return max(1, cores)
+def failed(task: Task, error: AlignError, sha256: str | None) -> Outcome:
+    """The outcome of a task whose item was ended from outside.
+
+    Args:
+        task: which.
+        error: why.
+        sha256: of the input, if it is known.
+    """
+    return Outcome(task, "failed", sha256, error=told(error, task.path, task.name))
+
+
+def killed(task: Task, how: str, sha256: str | None) -> Outcome:
+    """The outcome of a task on which a process died: "died", to be tried again, or "quarantined".
+
+    Args:
+        task: which; its ``deaths`` do not count this one yet.
+        how: it ended, in words.
+        sha256: of the input, if it is known.
+    """
+    task = replace(task, deaths=task.deaths + 1)
+    if task.deaths < MAX_DEATHS:
+        return Outcome(task, "died", sha256)
+    error = ResourceError("E-WORKER-DIED", f"{task.deaths} worker processes {how} on it",
+                          hint="--retry-failed tries it again", file=task.path)  # fmt: skip
+    return replace(failed(task, error, sha256), kind="quarantined")
 
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """One child process and what it is at."""
+    """A child and the task that it is at."""
 
-    process: subprocess.Popen[bytes]
-    since: float
+    child: Child
     task: Task | None = None
-    sha256: str | None = None
-    is_ready: bool = False
-    heard: bytes = b""
-
-    def send(self, message: Mapping[str, Any]) -> bool:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(message).encode("ascii") + b"\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            return False
-        return True
-
-    def hear(self) -> list[dict[str, Any]] | None:
-        """What it has said by now; None when it is gone."""
-        assert self.process.stdout is not None
-        data = os.read(self.process.stdout.fileno(), 1 << 16)
-        if not data:
-            return None
-        *lines, self.heard = (self.heard + data).split(b"\n")
-        return [json.loads(line) for line in lines]
-
-    def resident(self) -> int:
-        """Bytes of memory that it holds."""
-        try:
-            return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * _PAGE
-        except (OSError, IndexError):  # it has just ended
-            return 0
-
-    def end(self, *, now: bool) -> int:
-        """Let it leave, or kill it; its exit status."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        if now:
-            self.process.kill()
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:  # what it was to be told, it does not hear any more
-            now = True
-        try:
-            status = self.process.wait(None if now else _LEAVE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = self.process.wait()
-        self.process.stdout.close()
-        return status
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,19 +178,18 @@ class _Crew:
 
     def fill(self) -> None:
         """Give every free worker a task or let it go; start workers while there are tasks for them."""
-        for worker in [w for w in self.workers if w.is_ready and w.task is None]:
+        for worker in [w for w in self.workers if w.child.is_ready and w.task is None]:
             if not self._has(1):
                 self._dismiss(worker, now=False)
                 continue
             task = self.next_up.popleft()
-            message = {"name": task.name, "path": os.path.abspath(task.path), "before": task.before}
-            if worker.send(message):
-                worker.task, worker.sha256, worker.since = task, None, time.monotonic()
+            if worker.child.begin(task.name, task.place(), task.before):
+                worker.task = task
             else:  # it died while it was idle: no item's fault
                 self.next_up.appendleft(task)
                 self._dismiss(worker, now=True)
         while len(self.workers) < self.engine.jobs:
-            if not self._has(1 + sum(not worker.is_ready for worker in self.workers)):
+            if not self._has(1 + sum(not worker.child.is_ready for worker in self.workers)):
                 return
             self._start()
 
@@ -250,7 +208,7 @@ class _Crew:
         """What workers say within a moment."""
         for key, _ in self.selector.select(_POLL):
             worker = key.data
-            said = worker.hear()
+            said = worker.child.hear()
             if said is None:
                 yield from self._buried(worker)
                 continue
@@ -258,94 +216,92 @@ class _Crew:
                 if "hello" in reply:
                     if reply["hello"] != code_hash():
                         raise ResourceError("E-VERSION", "a worker runs another version of align")
-                    worker.is_ready, self.failed_starts = True, 0
+                    worker.child.is_ready, self.failed_starts = True, 0
                 elif "hashed" in reply:
-                    worker.sha256 = reply["hashed"]
+                    worker.child.sha256 = reply["hashed"]
                 else:
                     task, worker.task = worker.task, None
                     yield Outcome(task, **reply)
 
     def check(self) -> Iterator[Outcome]:
         """End workers that take too long or too much."""
-        limits, now = self.engine.limits, time.monotonic()
         for worker in list(self.workers):
-            if not worker.is_ready and now - worker.since > _START_SECONDS:
+            child, seconds = worker.child, time.monotonic() - worker.child.since
+            if not child.is_ready and seconds > _START_SECONDS:
                 raise ResourceError("E-WORKER-START", f"a worker is not ready after {_START_SECONDS:.0f} s")
             if worker.task is None:
                 continue
-            error = None
-            if now - worker.since > limits.seconds:
-                error = ResourceError("E-TIME-LIMIT", f"not done after {limits.seconds:g} s",
-                                      hint="--time-limit allows more", file=worker.task.path)  # fmt: skip
-            elif limits.memory is not None and worker.resident() > limits.memory:
-                error = ResourceError("E-MEMORY-LIMIT", f"takes more than {limits.memory / 2**20:.0f} MiB",
-                                      hint="--memory-limit allows more", file=worker.task.path)  # fmt: skip
+            error = self.engine.limits.exceeded(seconds, child, worker.task.path)
             if error is not None:
                 self._dismiss(worker, now=True)
-                yield _failed(worker.task, error, worker.sha256)
+                yield failed(worker.task, error, child.sha256)
 
     def _buried(self, worker: _Worker) -> Iterator[Outcome]:
         """A worker has died: its item is tried again, or has killed often enough."""
         status = self._dismiss(worker, now=True)
-        if not worker.is_ready:
+        if not worker.child.is_ready:
             self.failed_starts += 1
             if self.failed_starts >= _STARTS:
                 hint = "Try the command on one of the files; ALIGN_DEBUG=1 shows what the workers print"
-                raise ResourceError("E-WORKER-START", f"{_STARTS} workers {_ending(status)} before their first"
+                raise ResourceError("E-WORKER-START", f"{_STARTS} workers {ending(status)} before their first"
                                     " item", hint=hint)  # fmt: skip
         if worker.task is None:
             return
-        task = replace(worker.task, deaths=worker.task.deaths + 1)
-        if task.deaths < _DEATHS:
-            self.later.append(task)  # when all else is done: what killed the worker may be over by then
-            yield Outcome(task, "died", worker.sha256)
-            return
-        error = ResourceError("E-WORKER-DIED", f"{_DEATHS} worker processes {_ending(status)} on it",
-                              hint="--retry-failed tries it again", file=task.path)  # fmt: skip
-        yield _failed(task, error, worker.sha256, "quarantined")
+        outcome = killed(worker.task, ending(status), worker.child.sha256)
+        if outcome.kind == "died":
+            self.later.append(outcome.task)  # when all else is done: what killed it may be over by then
+        yield outcome
 
     def _start(self) -> None:
-        environment = dict(os.environ)
-        environment.update(dict.fromkeys(_ONE_THREAD, "1"))
-        environment.update(dict.fromkeys(_SHARED, str(max(1, usable_cores() // self.engine.jobs))))
-        shown = os.environ.get("ALIGN_DEBUG", "") not in ("", "0")
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, str(_ROOT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if shown else subprocess.DEVNULL,  # what libraries print may hold data
-            env=environment,
-            start_new_session=True,  # a Ctrl-C of the terminal is the parent's
-        )
-        worker = _Worker(process, time.monotonic())
-        assert process.stdout is not None
-        self.selector.register(process.stdout, selectors.EVENT_READ, worker)
+        worker = _Worker(start_child(self.order, self.engine.jobs))
+        assert worker.child.process.stdout is not None
+        self.selector.register(worker.child.process.stdout, selectors.EVENT_READ, worker)
         self.workers.append(worker)
-        worker.send(self.order)
 
     def _dismiss(self, worker: _Worker, *, now: bool) -> int:
-        assert worker.process.stdout is not None
-        self.selector.unregister(worker.process.stdout)
+        assert worker.child.process.stdout is not None
+        self.selector.unregister(worker.child.process.stdout)
         self.workers.remove(worker)
-        return worker.end(now=now)
+        return worker.child.end(now=now)
 
     def leave(self) -> None:
         """End all workers at once: who is still busy is not waited for."""
         for worker in list(self.workers):
-            self._dismiss(worker, now=worker.task is not None or not worker.is_ready)
+            self._dismiss(worker, now=worker.task is not None or not worker.child.is_ready)
         self.selector.close()
 
 
-def _failed(task: Task, error: AlignError, sha256: str | None, kind: str = "failed") -> Outcome:
-    return Outcome(task, kind, sha256, error=told(error, task.path, task.name))
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an engine is made of.
+
+    Attributes:
+        jobs: workers on this machine.
+        limits: of every item.
+        scheduler: address of a Dask scheduler that runs already, or None.
+        resources: what a worker of that cluster must have for one item, as {"GPU": 1}.
+    """
+
+    jobs: int = 1
+    limits: Limits = field(default_factory=Limits)
+    scheduler: str | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
 
 
-def _ending(status: int) -> str:
-    """How a process ended, in words."""
-    if status >= 0:
-        return f"ended with exit code {status}"
-    why = " (from outside, or by the kernel for lack of memory)" if status == -signal.SIGKILL else ""
-    return f"were killed by {signal.Signals(-status).name}{why}"
+def _local(asked: Asked) -> Engine:
+    if asked.scheduler is not None or asked.resources:
+        name = "scheduler" if asked.scheduler is not None else "resource"
+        raise ParameterError(name, "given", "with the engine dask only", hint="add --engine dask")
+    return LocalEngine(asked.jobs, asked.limits)
 
 
-ENGINES: Mapping[str, Callable[[int, Limits], Engine]] = MappingProxyType({"local": LocalEngine})
+def _dask(asked: Asked) -> Engine:
+    from pipelines.dask_engine import DaskEngine
+
+    if asked.resources and asked.scheduler is None:
+        allowed = "with --scheduler only: workers of an own cluster have no resources"
+        raise ParameterError("resource", ", ".join(asked.resources), allowed)
+    return DaskEngine(asked.jobs, asked.limits, asked.scheduler, asked.resources)
+
+
+ENGINES: Mapping[str, Callable[[Asked], Engine]] = MappingProxyType({"local": _local, "dask": _dask})

@@ -18,6 +18,7 @@ from pipelines.store import RUN_FILES, atomic_write, prepare_output
 
 if TYPE_CHECKING:
     from align.coordination import Coordination
+    from align.tokens.saved import Book
 
 __all__ = ["JOBS", "Job", "JobSettings", "Write", "result_names"]
 
@@ -32,11 +33,15 @@ class JobSettings:
         settings: of the stages.
         policy: the repairs that are allowed.
         model: a model folder, or None.
+        results: URL of an object store below which results go, or None: they stay in the batch's folder.
+        codebook: a file of ``align tokenize``, or None.
     """
 
     settings: Settings = field(default_factory=Settings)
     policy: Policy = field(default_factory=Policy)
     model: Path | None = None
+    results: str | None = None
+    codebook: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, for the journal and for a worker; ``from_json`` takes them."""
@@ -44,6 +49,8 @@ class JobSettings:
             "settings": self.settings.as_dict(),
             "policy": asdict(self.policy),
             "model": None if self.model is None else str(self.model),
+            "results": self.results,
+            "codebook": None if self.codebook is None else str(self.codebook),
         }
 
     @classmethod
@@ -57,7 +64,8 @@ class JobSettings:
         sources = {name: one["source"] for name, one in values["settings"].items()}
         settings = Settings(RunConfig().with_values(given), MappingProxyType(sources))
         policy = Policy(**{name: _tuples(value) for name, value in values["policy"].items()})
-        return cls(settings, policy, None if values["model"] is None else Path(values["model"]))
+        model, codebook = (None if values[n] is None else Path(values[n]) for n in ("model", "codebook"))
+        return cls(settings, policy, model, values["results"], codebook)
 
 
 def _tuples(value: Any) -> Any:
@@ -133,6 +141,31 @@ def _segment(path: Path, name: str, how: JobSettings) -> Write:
     return lambda folder: _put(folder / f"{name}.parquet", data)
 
 
+def _tokenize(path: Path, name: str, how: JobSettings) -> Write:
+    import polars as pl
+
+    from align.writers import parquet_bytes
+    from pipelines.store import private_folder
+    from pipelines.token_books import Wanted
+    from pipelines.tokenize import tokenize_recordings
+
+    assert how.codebook is not None
+    wanted = Wanted(books=_books(how.codebook), how=how.settings.config.segmentation)
+    with private_folder() as folder:
+        tokenize_recordings((path,), folder / "tokens", wanted, how.policy)
+        table = pl.read_parquet(folder / "tokens" / "tokens.parquet")
+    data = parquet_bytes(table.select(pl.lit(escape_controls(name)).alias("input"), pl.all()))
+    return lambda folder: _put(folder / f"{name}.parquet", data)
+
+
+@lru_cache(maxsize=1)
+def _books(file: Path) -> tuple[Book, ...]:
+    """A worker reads its codebook once."""
+    from align.tokens.saved import load_books
+
+    return load_books(file)
+
+
 def _run(path: Path, name: str, how: JobSettings) -> Write:
     from pipelines.inputs import model_files, read_inputs
     from pipelines.run import run_session, write_run
@@ -170,6 +203,7 @@ JOBS: Mapping[str, Job] = MappingProxyType(
     {
         "inspect": Job("streams", (".json",), _inspect),
         "segment": Job("streams", (".parquet",), _segment),
+        "tokenize": Job("streams", (".parquet",), _tokenize),
         "run": Job("sessions", RUN_FILES, _run),
     }
 )

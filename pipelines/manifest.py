@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from align.errors import InputError, UnsafeError
+from align.errors import InputError, ParameterError, UnsafeError
 from align.readers import session_folders
 from align.readers.registry import is_stream_file
+from pipelines.cloud import check_url, is_url, listed
 
 __all__ = ["Input", "Takes", "inputs_of"]
 
@@ -28,14 +29,18 @@ _LONGEST = 230  # bytes of a file's name, so that a suffix still fits
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input: its ``name`` in the batch and the ``path`` that is read."""
+    """One input: its ``name`` in the batch and the ``path`` that is read, a URL if it is in an object store."""
 
     name: str
-    path: Path
+    path: Path | str
 
 
 def inputs_of(
-    sources: Sequence[Path], takes: Takes, *, root: Path | None = None, without: Path | None = None
+    sources: Sequence[Path | str],
+    takes: Takes,
+    *,
+    root: Path | str | None = None,
+    without: Path | None = None,
 ) -> tuple[Input, ...]:
     """The inputs that the sources name; all of them exist, none twice.
 
@@ -44,10 +49,11 @@ def inputs_of(
     files and without files called ``notes*`` or ``truth*``.
 
     Args:
-        sources: at least one path.
+        sources: at least one path, or one URL of an object store.
         takes: "streams" (files) or "sessions" (folders and WFDB headers).
         root: the folder that all inputs must lie in and that names are relative to; default: the manifest's
-            folder, the folder before a pattern, the folder searched, the folder common to all.
+            folder, the folder before a pattern, the folder searched, the folder common to all. A URL: the
+            manifest names objects below it.
         without: a folder that is not searched: where the results go.
 
     Returns:
@@ -58,20 +64,68 @@ def inputs_of(
             E-NO-STREAMS, nothing found; E-LIMIT, a name too long to be given to a result.
         UnsafeError: E-OUTSIDE, an input outside of the root.
     """
-    one = sources[0] if len(sources) == 1 else None
+    if any(is_url(source) for source in (*sources, root)):
+        found = list(_of_store(sources, takes, root))
+        return _checked(found, takes, sources[0])
+    paths, folder = [Path(source) for source in sources], None if root is None else Path(root)
+    one = paths[0] if len(paths) == 1 else None
     if one is not None and one.is_file() and one.suffix.lower() != ".hea":
-        base = root or one.parent
-        found = list(_of_manifest(one, base))
+        found = list(_of_manifest(one, folder or one.parent))
     else:
-        paths, common = _of_paths(sources, takes, without)
-        base = root or common
-        found = sorted({_input(path, base) for path in paths}, key=lambda item: item.name)
+        matches, common = _of_paths(paths, takes, without)
+        found = sorted({_input(p, folder or common) for p in matches}, key=lambda item: item.name)
+    return _checked(found, takes, sources[0])
+
+
+def _checked(found: list[Input], takes: Takes, source: Path | str) -> tuple[Input, ...]:
     if not found:
-        raise InputError("E-NO-FILE", f"no {takes} found", hint="see align batch --help", file=sources[0])
+        raise InputError("E-NO-FILE", f"no {takes} found", hint="see align batch --help", file=source)
     for item in found:
         if any(len(os.fsencode(part)) > _LONGEST for part in item.name.split("/")):
             raise InputError("E-LIMIT", f"a name of over {_LONGEST} bytes", hint="shorten it", file=item.path)
     return tuple(found)
+
+
+# --- object stores
+
+
+def _of_store(sources: Sequence[Path | str], takes: Takes, root: Path | str | None) -> Iterator[Input]:
+    """The objects that one URL names, or, below a root that is one, those that a manifest names."""
+    if len(sources) != 1:
+        raise ParameterError("sources", f"{len(sources)} with a URL among them", "one URL, or one manifest")
+    if not is_url(root):
+        if root is not None:
+            raise ParameterError("root", str(root), "a URL, as the source is one")
+        yield from _objects(str(sources[0]), takes)
+        return
+    there = {item.path: item for item in _objects(check_url(str(root)), takes)}
+    manifest = Path(sources[0])
+    if is_url(sources[0]) or not manifest.is_file():
+        raise ParameterError(
+            "sources", "no manifest", "a manifest on this machine, with a root that is a URL"
+        )
+    lines: dict[str, int] = {}
+    for line, text in _lines(manifest):
+        url = check_url(text if is_url(text) else f"{str(root).rstrip('/')}/{text}")
+        if url not in there:
+            hint = "objects below --root only"
+            raise InputError("E-MANIFEST", "names no object there", hint=hint, file=manifest, line=line)
+        if url in lines:
+            said = f"names the same as line {lines[url]}"
+            raise InputError("E-MANIFEST", said, hint="name each input once", file=manifest, line=line)
+        lines[url] = line
+        yield there[url]
+
+
+def _objects(source: str, takes: Takes) -> Iterator[Input]:
+    if takes == "streams":
+        for name, url in listed(source, lambda name: is_stream_file(Path(name)) and _is_stream_name(name)):
+            yield Input(name, url)
+        return
+    notes = listed(source, lambda name: name.lower().startswith("notes."))
+    for name, url in notes:  # a session is where notes are
+        parent = url.rpartition("/")[0]
+        yield Input(name.rpartition("/")[0] or parent.rpartition("/")[2], parent)
 
 
 # --- folders, patterns, files
@@ -104,7 +158,11 @@ def _wanted(path: Path, takes: Takes, without: Path | None) -> bool:
         return False
     if takes == "sessions":
         return path.is_dir() or path.suffix.lower() == ".hea"
-    return path.is_file() and not path.name.lower().startswith(("notes", "truth"))
+    return path.is_file() and _is_stream_name(path.name)
+
+
+def _is_stream_name(name: str) -> bool:
+    return name[0] != "." and not name.lower().startswith(("notes", "truth"))
 
 
 def _walk(folder: Path, without: Path | None) -> Iterator[Path]:

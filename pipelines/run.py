@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from align.answers import Alignment, Calibration, Codebook, TokenSequence
+from align.answers import Alignment, Calibration, Codebook, Evidence, TokenSequence
 from align.datatypes import Finding, Segmentation, Session, Stream
 from align.errors import ParameterError
 from align.readers.policy import Policy
@@ -31,6 +31,8 @@ __all__ = [
     "METHODS",
     "RunResult",
     "align_by",
+    "as_described",
+    "cut_session",
     "findings_of",
     "run_session",
     "segment_and_tokenize",
@@ -60,6 +62,7 @@ class RunResult:
     anchors: tuple[Anchor, ...] = ()
     clocks: tuple[ClockRepair, ...] = ()
     calibration: Calibration | None = None
+    stabilities: tuple[Stability, ...] = ()
 
 
 def align_by(
@@ -68,6 +71,7 @@ def align_by(
     config: RunConfig,
     model: Coordination | None,
     anchors: tuple[Anchor, ...] = (),
+    evidence: Evidence | None = None,
 ) -> Alignment:
     """Align one session by a named method.
 
@@ -78,6 +82,7 @@ def align_by(
         config: order and text encoder are used.
         model: a trained model, or None.
         anchors: links that are known, which the matcher keeps; the baselines know nothing of them.
+        evidence: what frames say of notes by that model (of captions: without one), where it is at hand already.
 
     Raises:
         ParameterError: an unknown method; "contrastive" without a model; anchors for a baseline.
@@ -85,6 +90,20 @@ def align_by(
     from align.matching import match
     from align.warping import ctw_session, equal_slices, warp
 
+    _check_method(method, model, anchors)
+    if method == "equal-slices":
+        even = equal_slices(session.start, session.end, session.notes)
+        return dataclasses.replace(even, epoch=session.epoch, timezone=session.timezone)
+    if method == "ctw":
+        return ctw_session(session, encoder=config.text.encoder)
+    used = None if method == "captions" else model
+    if method == "dtw":
+        return warp(session, used, encoder=config.text.encoder, evidence=evidence)
+    order, encoder = config.matching.order, config.text.encoder
+    return match(session, used, order=order, encoder=encoder, anchors=anchors, evidence=evidence)
+
+
+def _check_method(method: str, model: Coordination | None, anchors: tuple[Anchor, ...]) -> None:
     if method not in METHODS:
         raise ParameterError("method", method, ", ".join(METHODS))
     if method == "contrastive" and model is None:
@@ -93,16 +112,17 @@ def align_by(
         raise ParameterError(
             "method", method, "auto, contrastive or captions, where corrections are to be kept"
         )
-    if method == "equal-slices":
-        even = equal_slices(session.start, session.end, session.notes)
-        return dataclasses.replace(even, epoch=session.epoch, timezone=session.timezone)
-    if method == "ctw":
-        return ctw_session(session, encoder=config.text.encoder)
-    used = None if method == "captions" else model
-    if method == "dtw":
-        return warp(session, used, encoder=config.text.encoder)
-    order, encoder = config.matching.order, config.text.encoder
-    return match(session, used, order=order, encoder=encoder, anchors=anchors)
+
+
+def _evidence(
+    method: str, session: Session, config: RunConfig, model: Coordination | None
+) -> Evidence | None:
+    """What the method and the baseline beside it read, computed once; None for a method that reads none."""
+    from align.matching import evidence_of
+
+    if method in ("ctw", "equal-slices"):
+        return None
+    return evidence_of(session, model, config.text.encoder)
 
 
 def segment_and_tokenize(
@@ -116,10 +136,10 @@ def segment_and_tokenize(
     from align.tokens import fit_codebook, tokenize
 
     hop = _hop(session, config)
-    cuts = _cut(session, hop, config.segmentation)
+    cuts = cut_session(session, hop, config.segmentation)
     tokens, codebooks = [], []
     for stream, cut in zip(session.streams, cuts, strict=True):
-        seen = _described(stream, hop)
+        seen = as_described(stream, hop)
         n_codes = max(1, min(config.tokens.n_codes, round(cut.n_segments / _SEGMENTS_PER_CODE)))
         codebook = fit_codebook([(seen, cut)], n_codes=n_codes, seed=config.training.seed)
         codebooks.append(codebook)
@@ -127,8 +147,17 @@ def segment_and_tokenize(
     return cuts, tuple(tokens), tuple(codebooks)
 
 
-def _cut(session: Session, hop: float, how: SegmentationConfig) -> tuple[Segmentation, ...]:
-    """Every stream cut as the settings say; where they say nothing, about three segments a note."""
+def cut_session(session: Session, hop: float, how: SegmentationConfig) -> tuple[Segmentation, ...]:
+    """Every stream cut as the settings say; where they say nothing, about three segments a note.
+
+    Args:
+        session: streams, and the notes that say how finely.
+        hop: seconds per frame.
+        how: the settings.
+
+    Raises:
+        ParameterError: an unknown method.
+    """
     from align.segmentation import METHODS, segment_frames, segment_session
 
     if how.method not in ("auto", *METHODS):
@@ -171,7 +200,13 @@ def _hop(session: Session, config: RunConfig) -> float:
     return config.features.hop
 
 
-def _described(stream: Stream, hop: float) -> Stream:
+def as_described(stream: Stream, hop: float) -> Stream:
+    """The stream whose segments are described: a sensor as it is, sound as loudness and brightness of frames.
+
+    Args:
+        stream: as read.
+        hop: seconds per frame.
+    """
     from align.features import sound_summary
 
     return sound_summary(stream, hop) if stream.modality == "audio" else stream
@@ -183,7 +218,7 @@ def run_session(
     model: Coordination | None = None,
     anchors: tuple[Anchor, ...] = (),
 ) -> RunResult:
-    """Align a session's notes and make everything that a report shows.
+    """Align a session's notes and make everything that a report shows; the frames of a hop are made once for all of it.
 
     Args:
         session: as read.
@@ -191,6 +226,15 @@ def run_session(
         model: a trained model, or None: captions in words are compared with the notes.
         anchors: links that a person has given.
     """
+    from align.features.frames import frames_made_once
+
+    with frames_made_once():
+        return _run(session, settings, model, anchors)
+
+
+def _run(
+    session: Session, settings: Settings, model: Coordination | None, anchors: tuple[Anchor, ...]
+) -> RunResult:
     config = settings.config
     session, clocks = one_clock(session, config.clocks)
     method = config.matching.method
@@ -204,19 +248,21 @@ def run_session(
         return now
 
     clock = time.perf_counter()
-    alignment = align_by(
-        method, blind, config, used, anchors
-    )  # first: a model that does not fit is said at once
+    _check_method(method, used, anchors)
+    evidence = _evidence(method, blind, config, used)  # first: a model that does not fit is said at once
+    alignment = align_by(method, blind, config, used, anchors, evidence)
     if used is not None:
         session = dataclasses.replace(session, findings=(*session.findings, *used.findings(session)))
     clock = timed("alignment", clock)
-    cuts, tokens, codebooks = segment_and_tokenize(blind, config)
-    clock = timed("segments", clock)
     baselines = {}
     for name in BASELINES:
         if name != method and any(not n.is_empty for n in session.notes):
-            baselines[name] = align_by(name, blind, config, used)
-    timed("baselines", clock)
+            baselines[name] = align_by(name, blind, config, used, evidence=evidence)
+    del evidence  # a day's is hundreds of megabytes, and nothing below reads it
+    clock = timed("baselines", clock)
+    cuts, tokens, codebooks = segment_and_tokenize(blind, config)
+    stabilities = _stabilities(blind, cuts, config)
+    timed("segments", clock)
     facts = {
         "method": alignment.method,
         "model": "none: segments were described in words" if used is None else used.hash[:12],
@@ -226,7 +272,18 @@ def run_session(
     }
     worth = None if used is None or method in _WITHOUT_POSTERIOR else used.calibration
     return RunResult(
-        session, alignment, cuts, tokens, codebooks, baselines, facts, timings, anchors, clocks, worth
+        session,
+        alignment,
+        cuts,
+        tokens,
+        codebooks,
+        baselines,
+        facts,
+        timings,
+        anchors,
+        clocks,
+        worth,
+        stabilities,
     )
 
 
@@ -313,7 +370,7 @@ def write_run(
         truth,
         "",
         result.facts,
-        _stabilities(session, result.segmentations, settings.config),
+        result.stabilities,
         result.clocks,
         result.calibration,
     )

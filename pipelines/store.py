@@ -14,7 +14,9 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -27,6 +29,7 @@ __all__ = [
     "named_errors",
     "only_writer",
     "prepare_output",
+    "private_folder",
     "sha256_of",
     "sweep_stale",
 ]
@@ -39,6 +42,7 @@ RUN_FILES = (
     "run.json",
     "report.html",
 )
+_PRIVATE = "align-private-"
 _TEMP = re.compile(r"\.align-[0-9a-f]{32}\.tmp")
 _KINDS = {
     errno.ENOSPC: ("E-NO-SPACE", "the disk is full", "free some space or choose another output folder"),
@@ -296,6 +300,36 @@ def only_writer(folder: Path, who: str) -> Iterator[None]:
                 raise
             raise LockedError("E-LOCKED", f"another {who} writes into this folder", file=folder) from error
         yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A temporary folder of mode 0700, locked while it is used; those of processes that were killed are removed."""
+    top = Path(tempfile.gettempdir())
+    for old in top.glob(f"{_PRIVATE}*"):
+        _remove_abandoned(old)
+    with tempfile.TemporaryDirectory(prefix=_PRIVATE) as folder:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield Path(folder)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # gone meanwhile, or another user's
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_uid == os.geteuid() and os.listdir(descriptor):
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError:  # somebody is at it
+        return
     finally:
         os.close(descriptor)
 

@@ -21,6 +21,7 @@ from pipelines.training_folder import CHECKPOINTS, LOG, leads, log_bytes
 if TYPE_CHECKING:
     from align.coordination import Coordination, TrainingPlan
     from align.coordination.journal import Journal
+    from align.coordination.streaming import StoredSession
 
 __all__ = [
     "MODEL_FILES",
@@ -30,6 +31,7 @@ __all__ = [
     "plan_of",
     "read_sessions",
     "train_model",
+    "train_stored",
     "write_model",
 ]
 
@@ -121,6 +123,31 @@ def train_model(
         )
     start = time.perf_counter()
     model = fit_coordination(sessions, plan_of(settings.config), progress, journal)
+    return model, time.perf_counter() - start
+
+
+def train_stored(
+    stored: Sequence[StoredSession],
+    settings: Settings,
+    progress: Progress | None = None,
+    journal: Journal | None = None,
+) -> tuple[Coordination, float]:
+    """Learn from the true spans of shards, without holding all of them in memory.
+
+    Args:
+        stored: from ``pipelines.shards.read_shards``.
+        settings, progress, journal: as for ``train_model``.
+
+    Returns:
+        The model and the seconds that training took.
+
+    Raises:
+        InputError: E-SHARDS, as ``fit_stored``.
+    """
+    from align.coordination.fitting import fit_stored
+
+    start = time.perf_counter()
+    model = fit_stored(stored, plan_of(settings.config), progress, journal)
     return model, time.perf_counter() - start
 
 

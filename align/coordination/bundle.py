@@ -16,6 +16,7 @@ from align.answers import Calibration, Evidence
 from align.coordination.durations import DurationModel
 from align.coordination.edges import edge_gain
 from align.coordination.encoders import Coordinator, TextProjection, stream_encoder
+from align.coordination.encoding import encode_frames
 from align.coordination.functions import coordination_function
 from align.coordination.layout import Layout, layout_findings, model_inputs, session_table
 from align.coordination.model_format import (
@@ -37,6 +38,7 @@ from align.text.protocol import TextEncoder
 __all__ = ["Coordination", "bundle_files", "new_coordinator"]
 
 _NOTHING = 0.02  # where nobody was held out to measure it
+_ROWS = 32_768  # frames compared with all notes at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,16 +145,24 @@ class Coordination:
         similarity = np.zeros((table.n_frames, len(vectors)), np.float32)
         log_odds, gain = similarity, np.zeros(0)
         if self.network is not None:
+            made = encode_frames(self.network.stream, inputs)
+            del inputs  # as large as what follows
+            log_odds, silent = np.empty_like(similarity), ~vectors.any(axis=1)
             with torch.inference_mode():
-                embedded, nothing, edges = self.network.stream(torch.from_numpy(inputs)[None])
-                similarity = self.network.function(
-                    embedded[0], self.network.text(torch.from_numpy(vectors))
-                ).numpy()
-                log_odds = float(self.network.scale) * similarity - nothing[0].numpy()[:, None]
-            log_odds[:, ~vectors.any(axis=1)] = 0.0
-            gain = gain if edges is None else edge_gain(edges[0].numpy())
+                texts, scale = self.network.text(torch.from_numpy(vectors)), float(self.network.scale)
+                for low in range(0, table.n_frames, _ROWS):
+                    some = slice(low, low + _ROWS)
+                    similarity[some] = self.network.function(
+                        torch.from_numpy(made.vectors[some]), texts
+                    ).numpy()
+                    odds = scale * similarity[some] - made.nothing[some, None]
+                    odds[:, silent] = 0.0
+                    log_odds[some] = self.sharpness * odds
+            gain = gain if made.edges is None else edge_gain(made.edges)
+        for own in (similarity, log_odds):
+            own.flags.writeable = False  # a record copies what others could still write into
         return Evidence(
-            log_odds=self.sharpness * log_odds,
+            log_odds=log_odds,
             hop=table.hop,
             first=table.first,
             observed=table.observed,
@@ -191,10 +201,8 @@ class Coordination:
         """
         network = self.trained()
         table = session_table(session, self.layout.hop, self.layout)
-        with torch.inference_mode():
-            inputs = torch.from_numpy(model_inputs(table, self.layout))
-            embedded, nothing, _ = network.stream(inputs[None])
-        return table, embedded[0].numpy(), nothing[0].numpy()
+        made = encode_frames(network.stream, model_inputs(table, self.layout))
+        return table, made.vectors, made.nothing
 
     def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(n, d) f4: each text in the space shared with frames, unit norm; zeros for a text that says nothing.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
 
 from align.coordination.bundle import Coordination
 from align.coordination.device import choose_device, threads_for
@@ -27,16 +28,25 @@ from align.coordination.plan import TrainingPlan
 from align.coordination.provenance import provenance_of
 from align.coordination.sharp import with_sharp_frames
 from align.coordination.sharpness import fit_confidence
+from align.coordination.streaming import (
+    HELD_BYTES,
+    StoredFrames,
+    StoredSession,
+    StreamedExample,
+    stored_provenance,
+    streamed_examples,
+)
 from align.coordination.training import Lesson, Progress, fit_network
 from align.coordination.weak import learn_weakly
 from align.datatypes import Session
-from align.errors import ParameterError
+from align.errors import InputError, ParameterError
 from align.features.frames import natural_hop
 from align.features.heartbeats import BEAT_S, ecg_channels
 from align.text.choose import text_encoder
 
-__all__ = ["fit_coordination"]
+__all__ = ["common_hop", "fit_coordination", "fit_stored"]
 
+_MOST_MEASURED = 256  # stored sessions of which some are held out
 _FINER = 2.0  # as many frames as it takes to place a note: edges are worth a finer look
 
 
@@ -95,7 +105,68 @@ def fit_coordination(
         examples = labelled
     if weak:
         examples, vocabulary, model = learn_weakly(labelled, weak, vocabulary, model, tell)
+    return _trained(model, examples, vocabulary, device, (tell, journal or Journal()))
 
+
+def fit_stored(
+    stored: Sequence[StoredSession],
+    plan: TrainingPlan | None = None,
+    progress: Progress | None = None,
+    journal: Journal | None = None,
+    *,
+    held_bytes: int = HELD_BYTES,
+) -> Coordination:
+    """The same from sessions whose frames are stored: memory holds the notes of all, and the frames of some.
+
+    The model is that of ``fit_coordination`` for the same sessions, plan and hop, to the byte, up to 256 sessions; of
+    more, the confidence is measured on a quarter of about 256, people evenly picked, and the rest are all learned from.
+
+    Args:
+        stored: of one hop, with true spans; a session with notes alone cannot be learned from in this way, as its
+            notes have to be placed in all sessions at once.
+        plan, progress, journal: as for ``fit_coordination``; the plan's hop is that of the frames, or None.
+        held_bytes: of whole examples that are kept in memory from one step to the next.
+
+    Raises:
+        InputError: E-SHARDS, frames of several hops, or notes without true spans; as ``fit_coordination``.
+        ParameterError: as ``fit_coordination``; a hop that is not that of the frames.
+    """
+    plan = plan or TrainingPlan()
+    tell, device, encoder = progress or _silent, choose_device(plan.device), text_encoder(plan.encoder)
+    if len({s.hop for s in stored}) > 1:
+        raise InputError("E-SHARDS", "stored frames of several hops", hint="store all with one --hop")
+    rows = [usable_notes(s.told) for s in stored]
+    vocabulary = make_vocabulary([row for r in rows for row in r], encoder)
+    layout = fit_layout(StoredFrames(stored))
+    if plan.hop not in (None, layout.hop):
+        raise ParameterError("hop", plan.hop, f"{layout.hop:g}, that of the stored frames, or none")
+    examples = streamed_examples(stored, layout, vocabulary, held_bytes)
+    labelled = [e for e in examples if np.isfinite(e.spans).any()]
+    if any(len(e.notes) and not np.isfinite(e.spans).any() for e in examples):
+        raise InputError(
+            "E-SHARDS",
+            f"{sum(len(e.notes) > 0 for e in examples) - len(labelled)} stored sessions have notes and no true span",
+            hint="store them with true spans, or train on the session folders themselves",
+        )
+    model = Coordination.empty(layout, plan, encoder).with_provenance(
+        stored_provenance(stored, labelled, len({e.group for e in examples}), len(vocabulary.texts))
+    )
+    model = model.with_durations(_durations_of_spans(labelled, vocabulary, layout.hop))
+    lag = note_lag([s.told for s in stored])
+    model = model if lag is None else model.with_times(*lag, reach=1.0)
+    return _trained(model, labelled, vocabulary, device, (tell, journal or Journal()))
+
+
+def _trained(
+    model: Coordination,
+    examples: Sequence[Example],
+    vocabulary: Vocabulary,
+    device: torch.device,
+    told: tuple[Progress, Journal],
+) -> Coordination:
+    """The model with a network and how sure it may be: measured on people held out, then all are learned from."""
+    plan, (tell, journal) = model.plan, told
+    measured = _some_people(examples)
     epochs = plan.epochs
     with joined(device) as world, threads_for(plan.width):
         if plan.batch < world.size:
@@ -103,24 +174,64 @@ def fit_coordination(
 
         def train(on: Sequence[Example], seed: int) -> Coordinator:
             nonlocal epochs
-            left_out = [e for e in examples if not any(e is other for other in on)]
+            kept = {id(e) for e in on}
+            left_out = [e for e in measured if id(e) not in kept]
+            outside = {id(e) for e in left_out}
+            learned = [e for e in examples if id(e) not in outside]
             name = "held-out" if left_out else "final"
-            lesson = Lesson(name, on, left_out, vocabulary, layout, epochs, seed)
-            fitted = fit_network(lesson, plan, device, world, journal or Journal(), tell)
+            lesson = Lesson(name, learned, left_out, vocabulary, model.layout, epochs, seed)
+            fitted = fit_network(lesson, plan, device, world, journal, tell)
             epochs = fitted.epochs  # as many as were best for people held out
             return fitted.network
 
-        sure = fit_confidence(examples, vocabulary, model, train)
+        sure = fit_confidence(measured, vocabulary, model, train)
         model = model.with_confidence(sure.nothing, sure.calibration)
-        return model.with_network(train(examples, plan.seed), sure.sharpness)
+        return model.with_network(train(measured, plan.seed), sure.sharpness)
+
+
+def _some_people(examples: Sequence[Example]) -> Sequence[Example]:
+    """All examples, or where they are stored and many those of some people, evenly picked: what is held out of these
+    is compared in memory."""
+    if len(examples) <= _MOST_MEASURED or not isinstance(examples[0], StreamedExample):
+        return examples
+    groups = sorted({e.group for e in examples})
+    n = max(2, round(len(groups) * _MOST_MEASURED / len(examples)))
+    chosen = {groups[k] for k in np.linspace(0, len(groups) - 1, min(n, len(groups))).astype(int)}
+    return [e for e in examples if e.group in chosen]
 
 
 def _common_hop(sessions: Sequence[Session], rows: Sequence[Sequence[object]]) -> float:
-    """About half of the natural hop of a usual session; a beat's length at least, where all that is heard is a heart."""
+    """As ``common_hop``; the notes to learn from are at hand."""
     lengths = [s.end - s.start for s, r in zip(sessions, rows, strict=True) if r]
-    numbers = [len(r) for r in rows if r]
-    hop = natural_hop(float(np.median(lengths)), _FINER * float(np.median(numbers)))
     hearts = all(ecg_channels(stream) for session in sessions for stream in session.streams)
+    return _usual_hop(lengths, [len(r) for r in rows if r], hearts)
+
+
+def common_hop(sessions: Iterable[Session]) -> float:
+    """About half of the natural hop of a usual session; a beat's length at least where all that is heard is a heart.
+
+    Args:
+        sessions: to learn from, looked at one after another; one at least has a note.
+
+    Returns:
+        Seconds per frame.
+
+    Raises:
+        InputError: E-TOO-FEW-PAIRS, no session has a note.
+    """
+    lengths, numbers, hearts = [], [], True
+    for session in sessions:
+        hearts = hearts and all(ecg_channels(stream) for stream in session.streams)
+        if n_notes := len(usable_notes(session)):
+            lengths.append(session.end - session.start)
+            numbers.append(n_notes)
+    if not numbers:
+        raise InputError("E-TOO-FEW-PAIRS", "no session has a note", hint="name the notes, or true spans")
+    return _usual_hop(lengths, numbers, hearts)
+
+
+def _usual_hop(lengths: Sequence[float], numbers: Sequence[int], hearts: bool) -> float:
+    hop = natural_hop(float(np.median(lengths)), _FINER * float(np.median(numbers)))
     return max(hop, BEAT_S) if hearts else hop
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ __all__ = ["Layout", "fit_layout", "layout_findings", "model_inputs", "session_t
 
 _LIMIT = 6.0  # robust standard deviations kept of a column
 _SAMPLED = 200_000  # frames that fix the scaling
+_AT_ONCE = 12  # columns scaled at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,16 +151,16 @@ def fit_layout(tables: Sequence[FrameTable]) -> Layout:
     columns, others get their own.
 
     Args:
-        tables: at least one, all of one hop.
+        tables: at least one, all of one hop; looked at one after another, several times, and not kept.
     """
     model = _union(tables)
-    readings = [read_blocks(table, model) for table in tables]
+    steps = [1 + n // _SAMPLED for n in _fed_rows(tables, model)]
     shifts, scales = [], []
-    for k in range(len(model.streams)):
-        rows = np.concatenate([r.blocks[k] for r in readings if r.fed[k]])
-        shift, scale = robust_location_scale(rows[:: 1 + len(rows) // _SAMPLED])
-        shifts.append(shift)
-        scales.append(scale)
+    for rows in _sampled_rows(tables, model, steps):
+        for own in _column_groups(rows.shape[1]):
+            shift, scale = robust_location_scale(rows[:, own])
+            shifts.append(shift)
+            scales.append(scale)
     return Layout(
         tables[0].hop,
         model.streams,
@@ -167,6 +169,30 @@ def fit_layout(tables: Sequence[FrameTable]) -> Layout:
         np.concatenate(scales).astype(np.float32),
         model.units,
     )
+
+
+def _fed_rows(tables: Sequence[FrameTable], model: Sources) -> list[int]:
+    """How many rows of all tables feed each stream of the model."""
+    counts = [0] * len(model.streams)
+    for table in tables:
+        for k, is_fed in enumerate(read_blocks(table, model).fed):
+            counts[k] += table.n_frames * is_fed
+    return counts
+
+
+def _sampled_rows(
+    tables: Sequence[FrameTable], model: Sources, steps: Sequence[int]
+) -> list[npt.NDArray[np.float32]]:
+    """Of each stream every so-manieth row that feeds it, counted over all tables."""
+    taken: list[list[npt.NDArray[np.float32]]] = [[] for _ in steps]
+    passed = [0] * len(steps)
+    for table in tables:
+        reading = read_blocks(table, model)
+        for k, step in enumerate(steps):
+            if reading.fed[k]:
+                taken[k].append(reading.blocks[k][-passed[k] % step :: step].copy())
+                passed[k] += table.n_frames
+    return [np.concatenate(rows) for rows in taken]
 
 
 def _union(tables: Sequence[FrameTable]) -> Sources:
@@ -222,14 +248,23 @@ def model_inputs(table: FrameTable, layout: Layout) -> npt.NDArray[np.float32]:
             f"no channel of streams {sorted(table.names)} is alike in name, kind or unit to one that the model reads",
             hint="use the channels and about the rate of training",
         )
-    absolute, relative, present = [], [], []
-    column = 0
-    for block in reading.blocks:
-        width = block.shape[1]
-        shift, scale = layout.shift[column : column + width], layout.scale[column : column + width]
-        column += width
-        absolute.append(np.clip((block - shift) / scale, -_LIMIT, _LIMIT))
-        relative.append(robust_scaled(block, _LIMIT, 0.1 * scale))
-        present.append(np.isfinite(block).any(axis=1, keepdims=True).astype(np.float32))
-    columns = np.concatenate([*absolute, *relative, *present], axis=1)
-    return np.where(np.isfinite(columns), columns, 0.0).astype(np.float32)
+    total, column = len(layout.shift), 0
+    out = np.empty((table.n_frames, layout.n_features), np.float32)
+    for k, block in enumerate(reading.blocks):
+        for own in _column_groups(block.shape[1]):
+            at = slice(column + own.start, column + own.stop)
+            shift, scale = layout.shift[at], layout.scale[at]
+            out[:, at] = np.clip((block[:, own] - shift) / scale, -_LIMIT, _LIMIT)
+            behind = slice(total + at.start, total + at.stop)
+            out[:, behind] = robust_scaled(block[:, own], _LIMIT, 0.1 * scale)
+        out[:, 2 * total + k] = np.isfinite(block).any(axis=1)
+        column += block.shape[1]
+    out[~np.isfinite(out)] = 0.0
+    return out
+
+
+def _column_groups(width: int) -> list[slice]:
+    """Columns some at a time, evenly: the scaling is in float64, and a day's columns are many. None is alone:
+    numpy adds a lone column up in another order, so in other last bits."""
+    edges = np.linspace(0, width, max(1, width // _AT_ONCE) + 1).astype(int).tolist()
+    return [slice(a, b) for a, b in pairwise(edges) if a < b]

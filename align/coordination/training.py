@@ -21,6 +21,7 @@ from align.coordination.journal import PARTS, Journal
 from align.coordination.layout import Layout
 from align.coordination.plan import TrainingPlan
 from align.coordination.schedule import Schedule, seed_of
+from align.coordination.streaming import stand_in
 from align.errors import InputError
 
 __all__ = ["Fitted", "Lesson", "Progress", "fit_network"]
@@ -80,7 +81,8 @@ def fit_network(
     schedule = Schedule(len(lesson.examples), plan.batch, plan.epochs, plan.learning_rate, lesson.seed)
     with reproducible(device, lesson.seed):
         state, judge = _begun(lesson, plan, device, world)
-        training = identity(lesson.name, plan, lesson.seed, lesson.examples, lesson.vocabulary)
+        known_by = [stand_in(e) for e in lesson.examples]
+        training = identity(lesson.name, plan, lesson.seed, known_by, lesson.vocabulary)
         _resume(state, journal, lesson.name, training)
         while state.step < lesson.epochs * schedule.per_epoch and not _is_over(state, plan.patience):
             began, step = time.perf_counter(), state.step

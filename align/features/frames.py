@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +18,16 @@ from align.features.audio import mel_frames
 from align.features.heartbeats import beat_columns, ecg_channels
 from align.features.windows import motion_frames
 
-__all__ = ["FrameTable", "featurize", "frame_table", "natural_hop"]
+__all__ = ["FrameTable", "featurize", "frame_table", "frames_made_once", "natural_hop"]
 
 #: Hops a person would choose, in seconds.
 _NICE = (0.02, 0.04, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
 _FRAMES_PER_NOTE = 36
 _WINDOW_HOPS = 6.0
 _WINDOW_LEAST = 1.0
+_KNOWN: ContextVar[dict[tuple[int, float, float], tuple[Stream, Stream]] | None] = ContextVar(
+    "frames", default=None
+)
 
 
 def natural_hop(seconds: float, n_notes: float) -> float:
@@ -65,7 +70,27 @@ def featurize(stream: Stream, *, hop: float | None = None, window: float | None 
         window = max(_WINDOW_HOPS * hop, _WINDOW_LEAST)
     if not 0 < window < math.inf:
         raise ParameterError("window", window, "seconds > 0")
-    return mel_frames(stream, hop) if stream.modality == "audio" else motion_frames(stream, hop, window)
+    known = _KNOWN.get()
+    key = id(stream), hop, window
+    if known is not None and key in known:
+        return known[key][1]
+    made = mel_frames(stream, hop) if stream.modality == "audio" else motion_frames(stream, hop, window)
+    if known is not None:
+        known[key] = stream, made  # the stream with it, so that its id stays its own
+    return made
+
+
+@contextmanager
+def frames_made_once() -> Iterator[None]:
+    """While the block runs, ``featurize`` makes the frames of a stream, hop and window once and gives them again.
+
+    For several stages over the same streams; the frames of all of them are in memory until the block ends.
+    """
+    token = _KNOWN.set({})
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

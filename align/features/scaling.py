@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["robust_location_scale", "robust_scaled"]
 
 _IQR_OF_NORMAL = 1.3489795
+_AT_ONCE = 12  # columns
 _ROUNDING = 1e-9  # spread against the level below which a channel is flat but for rounding
 
 
@@ -43,6 +46,13 @@ def robust_scaled(
         limit: in robust standard deviations, > 0.
         least: scale below which a column is not blown up further; one number or one per column, >= 0.
     """
-    shift, scale = robust_location_scale(values)
-    scale = np.maximum(scale, least)
-    return np.clip((values - shift) / scale, -limit, limit).astype(np.float32)
+    width = values.shape[1]
+    floor = np.broadcast_to(np.asarray(least, np.float64), (width,))
+    out = np.empty(values.shape, np.float32)
+    # some columns at a time, as all of a day in float64 fill a gigabyte; none alone, or numpy adds it up otherwise
+    edges = np.linspace(0, width, max(1, width // _AT_ONCE) + 1).astype(int).tolist()
+    for a, b in pairwise(edges):
+        shift, scale = robust_location_scale(values[:, a:b])
+        scale = np.maximum(scale, floor[a:b])
+        out[:, a:b] = np.clip((values[:, a:b] - shift) / scale, -limit, limit)
+    return out

@@ -7,7 +7,9 @@ computed from a longer window centred on it, cut at the edges of its run: no win
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,7 @@ BANDS = (0.25, 0.6, 1.2, 2.0, 3.2, 5.0, 8.0, 14.0, 24.0)
 _LARGEST = 1e30
 _HALF_STEP = 2.0**-24  # relative rounding error of float32
 _PER_BAND = 3  # Fourier frequencies pooled in a band
+_AT_ONCE = 4096  # frames made at once: a day's windows in float64 would fill a gigabyte
 _STATISTICS = ("mean", "sd", "min", "max", "slope", "step")
 _AXIS = re.compile(r"(?:^|(?<=[^A-Za-z]))[xyzXYZ](?=$|[^A-Za-z])|(?<=[a-z])[XYZ]$|(?<=[A-Za-z])[xyz]$")
 
@@ -37,21 +40,34 @@ def with_magnitudes(stream: Stream) -> tuple[npt.NDArray[np.float64], tuple[str,
         values (n_samples, n_channels + n_triples) float64 and their names; a triple named ``acc_x, acc_y,
         acc_z`` adds ``acc_*``.
     """
-    columns = {name: i for i, name in enumerate(stream.channels)}
+    triples, names = _triples(stream.channels)
+    return _with_norms(stream.values, triples), names
+
+
+def _triples(channels: tuple[str, ...]) -> tuple[list[list[int]], tuple[str, ...]]:
+    """The columns of each x/y/z triple, and the names of all columns with the triples' magnitudes behind them."""
+    columns = {name: i for i, name in enumerate(channels)}
     triples: dict[str, dict[str, int]] = {}
     for name, i in columns.items():
         found = _AXIS.search(name)
         if found:
             stem = name[: found.start()] + "*" + name[found.end() :]
             triples.setdefault(stem, {})[found[0].lower()] = i
-    values = stream.values.astype(np.float64)
-    added, names = [values], list(stream.channels)
-    for stem, axes in triples.items():
-        if set(axes) == {"x", "y", "z"} and stem not in columns:
-            triple = values[:, [axes[a] for a in "xyz"]]
-            added.append(np.sqrt((triple**2).sum(1))[:, None])
-            names.append(stem)
-    return np.hstack(added), tuple(names)
+    whole = {
+        stem: axes for stem, axes in triples.items() if set(axes) == {"x", "y", "z"} and stem not in columns
+    }
+    return [[axes[a] for a in "xyz"] for axes in whole.values()], (*channels, *whole)
+
+
+def _with_norms(
+    samples: npt.NDArray[np.floating[Any]], triples: Sequence[Sequence[int]]
+) -> npt.NDArray[np.float64]:
+    n, n_channels = samples.shape
+    out = np.empty((n, n_channels + len(triples)))
+    out[:, :n_channels] = samples
+    for column, axes in enumerate(triples, start=n_channels):
+        out[:, column] = np.sqrt((out[:, axes] ** 2).sum(1))
+    return out
 
 
 def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
@@ -73,10 +89,7 @@ def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
         InputError: E-NO-FRAMES, no run is long enough to hold the centre of a frame; E-RANGE, a value whose
             square a frame cannot hold.
     """
-    from align.kernels import frames as kernel
-
     _check_range(stream)
-    values, names = with_magnitudes(stream)
     first, last, run_index, run_start = _window_ranges(stream, hop, window)
     if first.size == 0:
         raise InputError(
@@ -84,14 +97,11 @@ def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
             f"stream {stream.name!r} is shorter than half a frame of {hop:g} s",
             hint="use a smaller hop",
         )
-    statistics = kernel.window_statistics(values, first, last)
-    length = int((last - first).max())
-    frequencies, band_names = _frequencies(stream.rate)
-    cosines, sines = _fourier_tables(length, frequencies, stream.rate)
-    power = kernel.band_powers(values, first, last, cosines, sines)
-    columns, channels = _columns(statistics, power, stream.rate, (names, band_names))
+    triples, names = _triples(stream.channels)
+    statistics, bands, band_names = _measured(stream, triples, first, last)
+    channels = tuple(f"{c}.{k}" for c in names for k in (*_STATISTICS, *band_names))
     return Stream(
-        values=columns if _needs_double(statistics) else columns.astype(np.float32),
+        values=_columns(statistics, bands, stream.rate),
         rate=1.0 / hop,
         name=stream.name,
         modality=stream.modality,
@@ -130,21 +140,50 @@ def _needs_double(statistics: npt.NDArray[np.float64]) -> bool:
     return bool(((sd > 0) & (mean * _HALF_STEP > 1e-3 * sd)).any())
 
 
+def _measured(
+    stream: Stream,
+    triples: Sequence[Sequence[int]],
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], tuple[str, ...]]:
+    """(n_frames, n_channels, 6) statistics and (n_frames, n_channels, n_bands) powers of all windows; the bands' names.
+
+    Some frames at a time: a window reads its own samples alone, so the numbers are those of all at once.
+    """
+    from align.kernels import frames as kernel
+
+    frequencies, band_names = _frequencies(stream.rate)
+    cosines, sines = _fourier_tables(int((last - first).max()), frequencies, stream.rate)
+    n_channels = stream.n_channels + len(triples)
+    statistics = np.empty((len(first), n_channels, kernel.N_STATISTICS))
+    bands = np.empty((len(first), n_channels, len(band_names)))
+    for start in range(0, len(first), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        begin, end = int(first[some].min()), int(last[some].max())
+        values = _with_norms(stream.values[begin:end], triples)
+        windows = first[some] - begin, last[some] - begin
+        statistics[some] = kernel.window_statistics(values, *windows)
+        power = kernel.band_powers(values, *windows, cosines, sines)
+        if band_names:
+            bands[some] = power.reshape(*power.shape[:2], -1, _PER_BAND).mean(3)
+    return statistics, bands, band_names
+
+
 def _columns(
-    statistics: npt.NDArray[np.float64],
-    power: npt.NDArray[np.float64],
-    rate: float,
-    names: tuple[tuple[str, ...], tuple[str, ...]],
-) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    statistics: npt.NDArray[np.float64], bands: npt.NDArray[np.float64], rate: float
+) -> npt.NDArray[np.floating[Any]]:
     """Statistics and powers as columns a linear model likes: logs of what is a scale, no units of samples."""
-    mean, sd, low, high, slope, step = np.moveaxis(statistics, 2, 0)
-    floor = _floor(sd)
-    kept = [mean, np.log(sd + floor), low - mean, high - mean, slope * rate, np.log(step * rate + floor)]
-    bands = power.reshape(*power.shape[:2], -1, _PER_BAND).mean(3) if power.shape[2] else power
-    logs = np.log(bands + (floor**2)[None, :, None])
-    table = np.concatenate([np.stack(kept, 2), logs], 2)
-    columns = [f"{c}.{k}" for c in names[0] for k in (*_STATISTICS, *names[1])]
-    return table.reshape(table.shape[0], -1), tuple(columns)
+    floor = _floor(statistics[..., 1])
+    n_frames, n_channels, n_bands = bands.shape
+    width = n_channels * (len(_STATISTICS) + n_bands)
+    out = np.empty((n_frames, width), np.float64 if _needs_double(statistics) else np.float32)
+    for start in range(0, n_frames, _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        mean, sd, low, high, slope, step = np.moveaxis(statistics[some], 2, 0)
+        kept = [mean, np.log(sd + floor), low - mean, high - mean, slope * rate, np.log(step * rate + floor)]
+        logs = np.log(bands[some] + (floor**2)[None, :, None])
+        out[some] = np.concatenate([np.stack(kept, 2), logs], 2).reshape(len(mean), -1)
+    return out
 
 
 def _floor(sd: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -50,6 +50,7 @@ def match(
     order: Order = "monotone",
     encoder: str = "auto",
     anchors: Sequence[Anchor] = (),
+    evidence: Evidence | None = None,
 ) -> Alignment:
     """Say what each note of a session refers to: rows out = notes in, in the order written.
 
@@ -59,11 +60,12 @@ def match(
         order: "monotone", "partial" or "free"; see ``place_notes``.
         encoder: text encoder when there is no model.
         anchors: links that are known; the other notes are placed around them.
+        evidence: what ``evidence_of`` gives for the same session, model and encoder, where it is at hand already.
 
     Returns:
         One ``Link`` per note: span in seconds or none, probability, status, alternatives.
     """
-    evidence = evidence_of(session, model, encoder)
+    evidence = evidence_of(session, model, encoder) if evidence is None else evidence
     clocks = author_clocks(evidence, session.notes)
     recorded = (session.start, session.end)
     alignment = place_notes(evidence, session.notes, order, recorded, clocks=clocks, anchors=anchors)

@@ -23,10 +23,11 @@ _STEP_ROWS = 32  # late rows in a row, in order, that are a clock set back
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrival:
-    """What comes out: "rows" in order; a "late" row at ``times[0]``, left out; or a "step" of the clock, from
-    ``times[0]``, the last time passed on, back to ``times[1]``."""
+    """What comes out: "rows" in order; a "late" row at ``times[0]``, left out; a "step" of the clock, from
+    ``times[0]``, the last time passed on, back to ``times[1]``; or, before the row at ``times[0]``, "full", rows are
+    passed on before their lateness is over, and "eased", no more."""
 
-    kind: Literal["rows", "late", "step"]
+    kind: Literal["rows", "late", "step", "full", "eased"]
     times: Floats
     values: Floats
 
@@ -52,6 +53,7 @@ class Arrivals:
         self._passed = np.empty(0)  # the last times passed on
         self.n_late = self.n_duplicates = self.n_lost = 0
         self._next_number: int | None = None
+        self._full = False  # rows make way for others before their lateness is over
         self._heard = -np.inf  # nothing earlier than this less the lateness will come
 
     def push(self, times: Floats, values: Floats, sequence: int | None = None) -> Iterator[Arrival]:
@@ -143,8 +145,24 @@ class Arrivals:
         self._late_times, self._late_values = self._late_times[:0], self._late_values[:0]
 
     def _ready(self) -> Iterator[Arrival]:
+        """Pass on what has waited long enough, and the oldest where more than 65,536 rows wait."""
         due = int(np.searchsorted(self._times, self._newest - self._lateness, side="right"))
-        yield from self._pass_on(max(due, len(self._times) - _MOST_HELD))
+        excess = max(0, len(self._times) - _MOST_HELD)
+        if not excess and not self._full:
+            yield from self._pass_on(due)
+            return
+        count = max(due, excess)
+        # a row made way early when the row that took its place had come within the lateness
+        last = np.maximum(self._times[_MOST_HELD:], self._heard) - self._lateness
+        early = np.zeros(count, np.bool_)
+        early[:excess] = last < self._times[:excess]
+        edges = np.flatnonzero(np.diff(early, prepend=self._full)).tolist()
+        passed = 0
+        for edge in edges:
+            yield from self._pass_on(edge - passed)
+            self._full, passed = not self._full, edge
+            yield Arrival("full" if self._full else "eased", self._times[:1].copy(), self._values[:0])
+        yield from self._pass_on(count - passed)
 
     def _pass_on(self, count: int) -> Iterator[Arrival]:
         if count:
@@ -156,7 +174,7 @@ class Arrivals:
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """All that is known, as plain numbers and as arrays by name."""
         numbers = {name: getattr(self, name) for name in _NUMBERS} | {"next_number": self._next_number}
-        numbers["heard"] = self._heard
+        numbers |= {"heard": self._heard, "full": self._full}
         return numbers, {name: getattr(self, f"_{name}").copy() for name in _ARRAYS}
 
     def restore(self, numbers: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -169,7 +187,7 @@ class Arrivals:
             setattr(self, name, int(numbers[name]))
         for name in _ARRAYS:
             setattr(self, f"_{name}", arrays[name].copy())
-        self._heard = float(numbers["heard"])
+        self._heard, self._full = float(numbers["heard"]), bool(numbers["full"])
         number = numbers["next_number"]
         self._next_number = None if number is None else int(number)
 

@@ -22,6 +22,7 @@ __all__ = ["HORIZON", "RunSegmenter", "Update"]
 
 HORIZON = 16_384  # samples of a buffer, at most
 _STEP, _SHARE = 32, 8  # a buffer that may hold change points: looks come 32 samples or an eighth apart
+_KEPT = 8  # a full buffer without change points keeps this part of it: what is kept is seen anew
 _GROWTH = 1.5  # or when one change point would save this much more than when last looked at
 
 
@@ -54,8 +55,8 @@ class RunSegmenter:
     one of them would have been worth it at an earlier sample too. So no search is run before, and none is missed.
 
     Memory and time: at most ``horizon`` samples are kept. A buffer that reaches it takes the change points of its first
-    half as final (``forced``), and a segment longer than that forgets all but its last horizon/2 samples: its level
-    is then theirs.
+    half as final (``forced``) and forgets that half; where there is none to be found in it, it forgets all but its
+    last horizon/8 samples: the segment's level is then theirs.
 
     Args:
         scale: (d,) >= 0; what each channel is multiplied by, 0 to ignore it.
@@ -161,11 +162,12 @@ class RunSegmenter:
         rows, front = self._rows[: self._size], front_for(self.min_size)
         sums = prefix_sums(rows, rows.mean(axis=0), self.scale, front, BACK)
         price = lazy_bounds(sums, front, len(rows), self.penalty, self.min_size)
+        found = backtrack(sums, price, front, len(rows), self.penalty, self.min_size)
         settled = 0
-        if to_settle:
+        if to_settle and found.size:  # an optimum without change points has none in common with any other
             settled = last_common(sums, price, front, len(rows), self.penalty, self.min_size)
         if not settled:
-            return backtrack(sums, price, front, len(rows), self.penalty, self.min_size), 0
+            return found, 0
         before = backtrack(sums, price, front, settled, self.penalty, self.min_size)
         return np.append(before, settled), settled
 
@@ -184,7 +186,7 @@ class RunSegmenter:
             half = self._first + self.horizon // 2
             old = tuple(c for c in found if c <= half)
             updates.append(Update(at, old, tuple(c for c in found if c > half), forced=True))
-            self._drop(half - self._first)
+            self._drop(half - self._first if found else self._size - self.horizon // _KEPT)
         elif statistic >= 0.0:
             if self._may_hold_changes():
                 updates.append(Update(at, (), found))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -13,82 +12,12 @@ import numpy.typing as npt
 
 from align import clock
 from align.datatypes import Floats, Stream
-from align.errors import ParameterError
-from align.segmentation.incremental import HORIZON, RunSegmenter, Update
+from align.segmentation.incremental import RunSegmenter, Update
+from align.segmentation.live_events import Event, StreamSettings
 from align.segmentation.noise import noise_bound, noise_sd, noise_spread
+from align.segmentation.online_shape import ShapeSegmenter
 
-__all__ = ["Event", "LiveStream", "StreamSettings"]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something a monitor says of one stream; its identity is ``(stream, seq)``.
-
-    Attributes:
-        seq: 0, 1, 2, .. per stream.
-        event: "segment"; "withdrawn", a provisional segment that is none any more; "gap", no rows; "late", a row left
-            out; "clock", a clock set back from ``start`` to ``end``; "note".
-        stream: its name; "" of notes.
-        start, end: seconds, half-open but for "clock".
-        final: never revised.
-        revises: seq of the provisional event in whose place this stands, or None.
-        watermark: seconds before which all segments of the stream are final; None before the first row.
-        why: "horizon" where that made it final, the number of a note, else "".
-    """
-
-    seq: int
-    event: str
-    stream: str
-    start: float
-    end: float
-    final: bool
-    revises: int | None
-    watermark: float | None
-    why: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The event as plain JSON values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamSettings:
-    """How a stream is cut while it comes in.
-
-    Args:
-        rate: samples per second, > 0; None: one over the median step of the warm-up.
-        noise: sd of every channel's noise, > 0; None: the long-run sd of the warm-up's noise (``noise.noise_sd``).
-        penalty: price of a change point in units of the noise's variance, > 0; None: what splitting ``horizon``
-            samples of pure noise hardly ever earns (``noise.noise_bound``).
-        warm_up: rows from which the rate and the noise are learned, >= 16; then they stay. Nothing is said
-            before. With rate and noise given there is none.
-        min_duration: seconds, > 0, None: one sample.
-        lateness: seconds that a row may come after a later one, >= 0.
-        gap_factor: a pause longer than this many sample periods is a gap, >= 1.5.
-        horizon: rows kept at most (``RunSegmenter``), >= 256.
-
-    Raises:
-        ParameterError: a value outside what is said here.
-    """
-
-    rate: float | None = None
-    noise: float | None = None
-    penalty: float | None = None
-    warm_up: int = 512
-    min_duration: float | None = None
-    lateness: float = 1.0
-    gap_factor: float = 4.0
-    horizon: int = HORIZON
-
-    def __post_init__(self) -> None:
-        for name in ("rate", "noise", "penalty", "min_duration"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ParameterError(name, value, "a finite number > 0, or None")
-        least = {"warm_up": 16, "lateness": 0.0, "gap_factor": 1.5, "horizon": 256}
-        for name, low in least.items():
-            if not low <= getattr(self, name) < math.inf:
-                raise ParameterError(name, getattr(self, name), f"a finite number >= {low}")
+__all__ = ["LiveStream"]
 
 
 class LiveStream:
@@ -115,12 +44,17 @@ class LiveStream:
         self._learning = settings.rate is None or settings.noise is None
         self._kept_times, self._kept = np.empty(0), np.empty((0, n_channels))  # to learn from
         self._times = np.empty(0)  # of the rows in the segmenter's buffer
-        self._run: RunSegmenter | None = None
+        self._run: RunSegmenter | ShapeSegmenter | None = None
         self._seq = self._moved = 0
         self._open, self._last = math.nan, math.nan  # start of the segment that is not final; last row
         self._tentative: list[tuple[int, float, float]] = []  # seq, start and end of provisional segments
         if not self._learning:
             self._learn(self._kept, np.ones(n_channels, bool))
+
+    @property
+    def period(self) -> float:
+        """Seconds from sample to sample; NaN before it is known."""
+        return self._period
 
     @property
     def watermark(self) -> float | None:
@@ -180,11 +114,11 @@ class LiveStream:
         Args:
             event: its kind.
             start, end: seconds.
-            **about: ``final`` (default True), ``revises`` and ``why``.
+            **about: other fields of ``Event``; ``final`` is True and ``revises`` None where they are not given.
         """
         seq, self._seq = self._seq, self._seq + 1
-        final, revises, why = about.get("final", True), about.get("revises"), about.get("why", "")
-        return Event(seq, event, self.name, start, end, final, revises, self.watermark, why)
+        about = {"final": True, "revises": None, "watermark": self.watermark, **about}
+        return Event(seq=seq, event=event, stream=self.name, start=start, end=end, **about)
 
     # --- the scale of the noise
 
@@ -270,9 +204,7 @@ class LiveStream:
             size, settings = 1, self.settings
             if settings.min_duration is not None:
                 size = clock.samples_in(0.0, settings.min_duration, 0.0, 1.0 / self._period)[1]
-            self._run = RunSegmenter(
-                self._scale, self._penalty, min_size=max(1, size), horizon=max(settings.horizon, 8 * size)
-            )
+            self._run = self._segmenter(max(1, size), max(settings.horizon, 8 * size))
             self._open = float(times[0])
         filled = np.array(values, np.float64)
         hold_levels(filled, self._levels)
@@ -282,6 +214,11 @@ class LiveStream:
         for update in self._run.push(filled):
             yield from self._say(update, first)
         self._times = self._times[len(self._times) - self._run.buffered :].copy()
+
+    def _segmenter(self, min_size: int, horizon: int) -> RunSegmenter | ShapeSegmenter:
+        if self.settings.method == "shape":
+            return ShapeSegmenter(len(self._scale), min_size=min_size, horizon=horizon)
+        return RunSegmenter(self._scale, self._penalty, min_size=min_size, horizon=horizon)
 
     def _say(self, update: Update, first: int) -> Iterator[Event]:
         """Events of an update: final segments, then what changed among the provisional ones."""
@@ -351,8 +288,7 @@ class LiveStream:
         about = numbers["run"]
         self._run = None
         if about is not None:
-            sizes = {name: int(about[name]) for name in ("min_size", "horizon")}
-            self._run = RunSegmenter(self._scale, self._penalty, **sizes)
+            self._run = self._segmenter(int(about["min_size"]), int(about["horizon"]))
             self._run.restore(
                 about, {k.removeprefix("run."): v for k, v in arrays.items() if k.startswith("run.")}
             )

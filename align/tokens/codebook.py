@@ -10,15 +10,24 @@ import numpy.typing as npt
 from align.answers import Codebook, TokenSequence
 from align.datatypes import Floats, Segmentation, Stream
 from align.errors import ParameterError
+from align.tokens.choosing import choose_codes
 from align.tokens.clustering import kmeans
 from align.tokens.describe import describe_segments
 from align.tokens.naming import code_names
 
-__all__ = ["fit_and_tokenize", "fit_codebook", "tokenize"]
+__all__ = [
+    "code_rows",
+    "fit_and_tokenize",
+    "fit_codebook",
+    "fit_rows",
+    "scaled_rows",
+    "tokenize",
+]
 
 _Described = tuple[npt.NDArray[np.float32], tuple[str, ...]]  # of ``describe_segments``
 
 _MOST_CODES = 4096
+_LOOKED_AT = 4096  # rows that decide on the number of codes
 _RESTARTS = 3  # seedings tried; the one with the lowest inertia stays
 _IQR_OF_NORMAL = 1.349  # interquartile range of a normal distribution in standard deviations
 _RANGE_OF_NORMAL = 3.290  # its range from the 5th to the 95th percentile
@@ -60,6 +69,48 @@ def fit_codebook(
     return _fitted([describe_segments(stream, segmentation) for stream, segmentation in pairs], n_codes, seed)
 
 
+def fit_rows(
+    rows: npt.NDArray[np.float32],
+    features: tuple[str, ...],
+    *,
+    n_codes: int | None = 64,
+    seed: int = 0,
+    threads: int = 1,
+) -> Codebook:
+    """``fit_codebook`` on segments that were described before.
+
+    Args:
+        rows: (n, n_features) f4, n >= 1, from ``describe_segments``; NaN where unknown. Their order changes nothing.
+        features: names of the columns.
+        n_codes: 1 to 4096, or None: as many as ``choose_codes`` says, of
+            every m-th of more than 4,096 rows.
+        seed: of the seedings, >= 0.
+        threads: processors to use; the result is the same to the last bit.
+
+    Raises:
+        ParameterError: no rows, or a number out of range.
+    """
+    _check_numbers(1 if n_codes is None else n_codes, seed)
+    if len(rows) == 0:
+        raise ParameterError("rows", "none", "at least one described segment")
+    shift, scale = _robust_scaling(rows)
+    # Adding 0.0 turns -0.0 into 0.0; unique rows alone would lose how often each occurs.
+    points = _scaled(rows, shift, scale) + 0.0
+    points = np.ascontiguousarray(points[np.lexsort(points.T[::-1])])
+    if n_codes is None:
+        n_codes = choose_codes(points[:: -(-len(points) // _LOOKED_AT)], seed=seed).n_codes
+    found = kmeans(points, min(n_codes, len(points)), seed=seed, restarts=_RESTARTS, threads=threads)
+    centroids = np.unique((found.centroids + 0.0).astype(np.float32), axis=0)
+    return Codebook(
+        centroids=centroids,
+        shift=shift,
+        scale=scale,
+        features=features,
+        names=code_names(centroids, shift, scale, features),
+        seed=seed,
+    )
+
+
 def _check_numbers(n_codes: int, seed: int) -> None:
     if not 1 <= n_codes <= _MOST_CODES:
         raise ParameterError("n_codes", n_codes, f"1 to {_MOST_CODES}")
@@ -70,20 +121,7 @@ def _check_numbers(n_codes: int, seed: int) -> None:
 def _fitted(described: Sequence[_Described], n_codes: int, seed: int) -> Codebook:
     features = described[0][1]
     rows = np.concatenate([_columns(values, names, features, "pairs") for values, names in described])
-    shift, scale = _robust_scaling(rows)
-    # Adding 0.0 turns -0.0 into 0.0; unique rows alone would lose how often each occurs.
-    points = _scaled(rows, shift, scale) + 0.0
-    points = np.ascontiguousarray(points[np.lexsort(points.T[::-1])])
-    found = kmeans(points, min(n_codes, len(points)), seed=seed, restarts=_RESTARTS)
-    centroids = np.unique((found.centroids + 0.0).astype(np.float32), axis=0)
-    return Codebook(
-        centroids=centroids,
-        shift=shift,
-        scale=scale,
-        features=features,
-        names=code_names(centroids, shift, scale, features),
-        seed=seed,
-    )
+    return fit_rows(rows, features, n_codes=n_codes, seed=seed)
 
 
 def tokenize(stream: Stream, segmentation: Segmentation, codebook: Codebook) -> TokenSequence:
@@ -121,20 +159,45 @@ def fit_and_tokenize(
 def _coded(
     stream: Stream, segmentation: Segmentation, described: _Described, codebook: Codebook
 ) -> TokenSequence:
-    from align.kernels.kmeans import nearest_centroids
-
     features, names = described
     features = _columns(features, names, codebook.features, "stream")
-    points = _scaled(features, codebook.shift, codebook.scale)
-    labels, _ = nearest_centroids(points, codebook.centroids.astype(np.float64))
+    labels, _ = code_rows(features, codebook)
     return TokenSequence(
         stream=stream.name,
-        codes=labels.astype(np.int32),
+        codes=labels,
         spans=segmentation.spans,
         features=features,
         codebook=codebook.hash,
         names=codebook.names,
     )
+
+
+def code_rows(
+    rows: npt.NDArray[np.float32], codebook: Codebook
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """The code of each described segment and its distance to that code's centroid, in scaled features.
+
+    Args:
+        rows: (n, n_features) f4, columns as ``codebook.features``; NaN where unknown.
+        codebook: as fitted.
+
+    Returns:
+        codes i4 (n,), the lowest id on a tie, and distances f4 (n,) >= 0.
+    """
+    from align.kernels.kmeans import nearest_centroids
+
+    points = scaled_rows(rows, codebook)
+    labels, squares = nearest_centroids(points, codebook.centroids.astype(np.float64))
+    return labels.astype(np.int32), np.sqrt(squares).astype(np.float32)
+
+
+def scaled_rows(rows: npt.NDArray[np.float32], codebook: Codebook) -> Floats:
+    """(n, n_features) f8: rows as the centroids see them; an unknown feature becomes 0, the typical one.
+
+    Args:
+        rows, codebook: as of ``code_rows``.
+    """
+    return _scaled(rows, codebook.shift, codebook.scale)
 
 
 def _columns(

@@ -22,6 +22,7 @@ from align.tokens.long_segments import (
     strongest,
     windows_of,
 )
+from align.tokens.shapes import describe_shapes, shape_names
 
 __all__ = ["RHYTHM_RATE", "describe_segments", "feature_names"]
 
@@ -32,14 +33,15 @@ _STATISTICS = ("mean", "sd", "slope", "change")
 _RHYTHMS = ("frequency", "rhythm", "crossings")
 
 
-def feature_names(stream: Stream) -> tuple[str, ...]:
-    """The columns of ``describe_segments``: "<channel>.<statistic>", channel by channel."""
+def feature_names(stream: Stream, shapes: int = 0) -> tuple[str, ...]:
+    """The columns of ``describe_segments``: "<channel>.<statistic>", channel by channel, then those of shapes."""
     kinds = _STATISTICS + (_RHYTHMS if _has_rhythm(stream) else ())
-    return tuple(f"{channel}.{kind}" for channel in stream.channels for kind in kinds)
+    names = tuple(f"{channel}.{kind}" for channel in stream.channels for kind in kinds)
+    return names + (shape_names(stream, shapes) if shapes else ())
 
 
 def describe_segments(
-    stream: Stream, segmentation: Segmentation
+    stream: Stream, segmentation: Segmentation, *, shapes: int = 0
 ) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     """Describe every segment by a fixed number of features.
 
@@ -57,6 +59,7 @@ def describe_segments(
     Args:
         stream: raw, or frames made from it: any ``Stream``.
         segmentation: cut from this stream or from one on the same samples.
+        shapes: random convolutions per channel whose columns stand behind the others (``describe_shapes``), or 0.
 
     Returns:
         ``(features, names)``: float32 (n_segments, n_features) and one name per column. NaN marks a channel
@@ -79,7 +82,9 @@ def describe_segments(
             channel=stream.channels[column // (features.shape[1] // stream.n_channels)],
             sample=int(segmentation.boundaries[row]),
         )
-    return features, feature_names(stream)
+    if shapes:
+        features = np.concatenate([features, describe_shapes(stream, segmentation, shapes)[0]], axis=1)
+    return features, feature_names(stream, shapes)
 
 
 def _has_rhythm(stream: Stream) -> bool:

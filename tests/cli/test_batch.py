@@ -32,13 +32,14 @@ def night(tmp_path: Path) -> Path:
     return files(tmp_path / "night", 20, POISON)
 
 
-def start(folder: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, out: Path, *more: str, group: bool = False) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", "import sys; from cli.main import main; sys.exit(main())", "batch"]
     return subprocess.Popen(
         [*command, str(folder), "-o", str(out), "--job", "inspect", *more],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=group,
     )
 
 
@@ -136,6 +137,14 @@ def test_X08_a_locked_folder_is_exit_6(align: Callable[..., Done], night: Path, 
         (["--memory-limit", "0"], "E-USAGE", 2),
         (["--time-limit", "0"], "E-USAGE", 2),
         (["--resume"], "E-PARAM", 2),
+        (["--scheduler", "tcp://127.0.0.1:1"], "E-PARAM", 2),
+        (["--resource", "GPU=1"], "E-PARAM", 2),
+        (["--resource", "GPU"], "E-USAGE", 2),
+        (["--engine", "dask", "--resource", "GPU=1"], "E-PARAM", 2),
+        (["--results", "folder"], "E-USAGE", 2),
+        (["--results", "http://host/x"], "E-PARAM", 2),
+        (["--results", "s3://key:secret@bucket/x"], "E-CREDENTIALS", 7),
+        (["--root", "s3://bucket/x"], "E-PARAM", 2),
         (["--model", "none"], "E-PARAM", 2),
         (["--job", "run", "--model", "none"], "E-NO-FILE", 3),
     ],
@@ -145,6 +154,63 @@ def test_what_cannot_be_is_refused_before_any_work(
 ) -> None:
     align("batch", files(tmp_path / "night", 1), "-o", tmp_path / "out", *more).refused(code, exit_code)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_says_what_it_will_take_and_does_nothing(align: Callable[..., Done], tmp_path: Path) -> None:
+    night = files(tmp_path / "night", 8, ["ragged.csv"])
+    asked = ("batch", night, "-o", tmp_path / "out", "--job", "inspect", "--plan", "--jobs", 2)
+    done = align(*asked)
+    assert done.code == 0 and not (tmp_path / "out").exists()
+    assert [line.split()[0] for line in done.out.splitlines()] == ["inputs", "time", "memory", "results"]
+    assert "9, 0.0 MB; 6 tried, 1 of which failed" in done.out and "2 workers" in done.out
+    plan = json.loads(align(*asked, "--json").out)
+    assert (plan["event"], plan["schema"]) == ("result", "align.batch-plan/1")
+    assert (plan["items"], plan["jobs"], plan["failed_of_tried"]) == (9, 2, 1)
+    assert plan["seconds"] >= plan["core_seconds"] / 2 > 0 and plan["memory"] == 2 * plan["memory_per_worker"]
+
+
+def test_an_object_store_is_read_and_written_as_folders_are(
+    align: Callable[..., Done], tmp_path: Path
+) -> None:
+    pytest.importorskip("fsspec", reason='needs pip install "streamnotes[cloud]"')
+    night = files(tmp_path / "night", 3, ["ragged.csv"])
+    asked = ("--job", "inspect", "--jobs", 1)
+    results = ("--results", f"file://{tmp_path}/results")
+    done = align("batch", f"file://{night}", "-o", tmp_path / "there", *results, *asked)
+    assert done.code == 4, done.err
+    assert align("batch", night, "-o", tmp_path / "here", *asked).code == 4
+    assert left(tmp_path / "results") == left(tmp_path / "here" / "results")
+    assert rows(tmp_path / "there") == rows(tmp_path / "here")
+    assert str(night) not in (tmp_path / "there" / "items.jsonl").read_text()
+    (night.parent / "all.txt").write_text("d0/000.csv\n")
+    done = align("batch", tmp_path / "all.txt", "--root", f"file://{night}", "-o", tmp_path / "one", *asked)
+    assert done.code == 0 and list(rows(tmp_path / "one")) == ["d0/000.csv"]
+
+
+def test_a_cluster_of_this_machine_does_it_too(align: Callable[..., Done], tmp_path: Path) -> None:
+    pytest.importorskip("dask.distributed", reason='needs pip install "streamnotes[dask]"')
+    night = files(tmp_path / "night", 3, ["ragged.csv"])
+    done = align("batch", night, "-o", tmp_path / "out", "--job", "inspect", "--jobs", 1, "--engine", "dask")
+    assert done.code == 4 and "3 of 4 done; 1 failed." in done.err
+    assert "distributed" not in done.err and "Traceback" not in done.err
+    align("batch", night, "-o", tmp_path / "here", "--job", "inspect", "--jobs", 1)
+    assert left(tmp_path / "out") == left(tmp_path / "here")
+
+
+def test_B13_interrupted_on_a_cluster_it_says_how_far_it_came(tmp_path: Path) -> None:
+    pytest.importorskip("dask.distributed", reason='needs pip install "streamnotes[dask]"')
+    folder, out = files(tmp_path / "night", 3), tmp_path / "out"
+    hang(folder / "hang.csv")
+    batch = start(folder, out, "--jobs", "1", "--engine", "dask", group=True)
+    while batch.poll() is None and n_told(out) < 3:
+        time.sleep(0.01)
+    begin = time.monotonic()
+    os.killpg(batch.pid, signal.SIGINT)  # as a terminal does: to Dask's processes, too
+    _, err = batch.communicate(timeout=60)
+    assert batch.returncode == 130, err
+    assert b"3 of 4 done" in err and b"Traceback" not in err
+    assert time.monotonic() - begin < 10
+    assert n_told(out) == 3 and not (out / "items.jsonl").exists()
 
 
 def test_progress_says_rate_and_time_left() -> None:

@@ -18,6 +18,7 @@ from align.coordination import fit_coordination
 from align.coordination import training as loop
 from align.coordination.bundle import new_coordinator
 from align.coordination.distributed import World
+from align.coordination.dropout import Dropout
 from align.errors import ParameterError
 from tests.coordination.sessions import TINY, made_session
 
@@ -51,7 +52,7 @@ def gradients():
     def undropped(*about):
         network = honest(*about)
         for module in network.modules():
-            if isinstance(module, torch.nn.Dropout):
+            if isinstance(module, Dropout):
                 module.p = 0.0
         return network
 

@@ -224,7 +224,19 @@ def test_X01_a_disk_too_full_to_begin_is_named(
     assert not (tmp_path / "out").exists()
 
 
-CALLS = ("write", "pwrite", "fsync", "rename", "link", "unlink", "mkdir", "ftruncate", "fchmod", "chmod")
+CALLS = (
+    "open",
+    "write",
+    "pwrite",
+    "fsync",
+    "rename",
+    "link",
+    "unlink",
+    "mkdir",
+    "ftruncate",
+    "fchmod",
+    "chmod",
+)
 
 
 class Killed(BaseException):
@@ -283,14 +295,54 @@ def test_X01_X02_a_disk_that_refuses_any_one_call(tmp_path: Path) -> None:
     calls = n_calls(night, tmp_path / "whole")
     whole, refused = left(tmp_path / "whole"), 0
     for n in range(1, calls + 1):
-        out, number = tmp_path / f"out{n}", (errno.ENOSPC, errno.EIO)[n % 2]
+        out, number = tmp_path / f"out{n}", (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EDQUOT)[n % 4]
         with pytest.MonkeyPatch.context() as patch:
             break_at(n, lambda number=number: OSError(number, "injected"), patch, for_good=False)
             try:
                 run(night, out)
             except ResourceError as error:
                 refused += 1
-                assert error.code == ("E-NO-SPACE" if number == errno.ENOSPC else "E-WRITE"), n
+                assert error.code == (
+                    "E-NO-SPACE" if number in (errno.ENOSPC, errno.EDQUOT) else "E-WRITE"
+                ), n
         run(night, out)
         assert left(out) == whole, f"refused at call {n}"
     assert refused > calls / 2
+
+
+def test_X02_writes_that_are_all_short_and_interrupted_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = files(tmp_path / "night", 3, ["ragged.csv"])
+    run(night, tmp_path / "whole")
+
+    def short(real: Callable[..., int]) -> Callable[..., int]:
+        return lambda descriptor, data, *at: real(descriptor, data[: max(1, len(data) // 3)], *at)
+
+    monkeypatch.setattr(os, "write", short(os.write))
+    monkeypatch.setattr(os, "pwrite", short(os.pwrite))
+    run(night, tmp_path / "short")
+    assert left(tmp_path / "short") == left(tmp_path / "whole")
+
+
+def test_B10_a_name_that_is_given_and_not_synced_is_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over NFS: the rename has happened, the sync of its folder fails."""
+    night, out, real = files(tmp_path / "night", 2), tmp_path / "out", os.fsync
+    run(night, tmp_path / "whole")
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "injected")
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(ResourceError, match="E-WRITE"):
+            run(night, out)
+    assert len(left(out / "results")) == 1, "it has its name, but nobody says that it is done"
+    assert not [line for line in read_journal(out / "journal.jsonl").lines if line.get("status") == "ok"]
+    again = Inline()
+    run(night, out, again)
+    assert len(again.done) == 2 and left(out) == left(tmp_path / "whole")

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from align.errors import ResourceError, UnsafeError
+from pipelines import children as child_processes
 from pipelines import engines
 from pipelines.batch import BatchResult, run_batch
-from pipelines.engines import Limits, LocalEngine, usable_cores
+from pipelines.children import Limits, usable_cores
+from pipelines.engines import LocalEngine
 from pipelines.jobs import JobSettings
 from pipelines.journal import read_journal
 from pipelines.manifest import inputs_of
@@ -114,7 +116,7 @@ def test_B04_X05_too_long_and_too_much_end_their_items(tmp_path: Path) -> None:
     night = files(tmp_path / "night", 4)
     hang(night / "hang.csv")
     silence(night / "hog.wav", 300 << 20)
-    run(night, tmp_path / "out", 2, Limits(seconds=4.0, memory=250 << 20))
+    run(night, tmp_path / "out", 2, Limits(seconds=8.0, memory=250 << 20))
     found = rows(tmp_path / "out")
     assert found["hang.csv"]["error"]["code"] == "E-TIME-LIMIT"
     assert found["hog.wav"]["error"]["code"] == "E-MEMORY-LIMIT"
@@ -146,7 +148,7 @@ def test_B11_workers_of_another_version_are_refused(tmp_path: Path, monkeypatch:
 
 
 def test_workers_that_do_not_start_end_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "_START", "raise SystemExit(3)")
+    monkeypatch.setattr(child_processes, "_START", "raise SystemExit(3)")
     with pytest.raises(ResourceError, match="ended with exit code 3"):
         run(files(tmp_path / "night", 2), tmp_path / "out", 2)
     assert not children()
@@ -167,7 +169,7 @@ def test_X01_a_worker_that_cannot_write_ends_the_batch(tmp_path: Path) -> None:
 def test_X06_threads_are_divided_and_those_of_sums_are_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "usable_cores", lambda: 6)
+    monkeypatch.setattr(child_processes, "usable_cores", lambda: 6)
     monkeypatch.setenv("OMP_NUM_THREADS", "0")
     said = tmp_path / "said"
     show = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"]
@@ -175,7 +177,7 @@ def test_X06_threads_are_divided_and_those_of_sums_are_one(
 mine = {str(said)!r} + str(os.getpid())
 open(mine, "w").write(" ".join(os.environ[name] for name in {show}))
 os.replace(mine, {str(said)!r})"""
-    monkeypatch.setattr(engines, "_START", code)
+    monkeypatch.setattr(child_processes, "_START", code)
     with pytest.raises(ResourceError, match="E-WORKER-START"):
         run(files(tmp_path / "night", 3), tmp_path / "out", 3)
     assert said.read_text() == "1 1 2 2"

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import jsonschema
+import polars as pl
 
 from align.readers.policy import Policy
 from pipelines.jobs import JOBS, JobSettings, result_names
 from pipelines.settings import load_settings
 from pipelines.store import RUN_FILES
+from pipelines.token_books import Wanted
+from pipelines.tokenize import tokenize_recordings
 from tests.pipelines.batches import good
 
 ROOT = Path(__file__).parent.parent.parent
@@ -46,6 +49,22 @@ def test_a_run_leaves_the_files_of_align_run(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "out" / "s" / "p1" / "run.json").read_text())
     jsonschema.validate(record, json.loads((ROOT / "docs" / "schemas" / "run.schema.json").read_text()))
     assert record["command"] == ["align", "run", "s/p1"]
+
+
+def test_codes_are_those_of_the_codebook_and_of_align_tokenize(tmp_path: Path) -> None:
+    files = [good(tmp_path / "in" / f"{i}.csv", seed=i, n=600) for i in range(3)]
+    tokenize_recordings(files, tmp_path / "tokens", Wanted(n_codes=3))
+    table = pl.read_parquet(tmp_path / "tokens" / "tokens.parquet")
+    how = JobSettings(codebook=tmp_path / "tokens" / "codebook.safetensors")
+    assert JobSettings.from_json(json.loads(json.dumps(how.as_json()))).codebook == how.codebook
+    for i, path in enumerate(files):
+        JOBS["tokenize"].work(path, f"x/{i}.csv", how)(tmp_path / "out")
+        found = pl.read_parquet(tmp_path / "out" / "x" / f"{i}.csv.parquet")
+        assert set(found["input"]) == {f"x/{i}.csv"}
+        alone = table.filter(recording=f"{i}.csv")
+        assert len(alone) > 1
+        for column in ("start", "end", "code"):
+            assert found[column].to_list() == alone[column].to_list()
 
 
 def test_inspect_names_the_input_and_not_where_it_lies(tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from align.answers import Evidence
 from align.datatypes import Finding, Note, NoteTime, Session, Span, Stream
 from align.errors import ParameterError, UnsafeError
+from align.matching import captioned
+from align.text.protocol import TextEncoder
 from pipelines.config import RunConfig, Settings
 from pipelines.run import METHODS, align_by, findings_of, run_session, segment_and_tokenize, write_run
 from pipelines.store import RUN_FILES
@@ -125,3 +128,23 @@ def test_a_model_that_is_not_used_is_not_named(session: Session) -> None:
     model: object = object()  # would fail if it were asked anything
     result = run_session(session, settings, model)  # type: ignore[arg-type]
     assert result.facts["model"].startswith("none")
+
+
+@pytest.mark.parametrize("method", ["captions", "dtw", "equal-slices"])
+def test_the_evidence_is_made_once_for_the_method_and_the_baseline(
+    session: Session, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    honest = captioned.caption_session
+
+    def counted(session: Session, encoder: TextEncoder) -> Evidence:
+        made.append(session.name)
+        return honest(session, encoder)
+
+    monkeypatch.setattr(captioned, "caption_session", counted)
+    settings = Settings(CONFIG.with_values({"matching.method": method}))
+    result = run_session(session, settings)
+    assert made == ["night"]
+    if method == "captions":
+        for found, alone in ((result.alignment, "captions"), (result.baselines["dtw"], "dtw")):
+            assert found.links == align_by(alone, session, settings.config, None).links

@@ -35,7 +35,17 @@ def test_a_drift_flags_one_value_only() -> None:
     assert sum(flags) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"sd": 0.0}, {"sd": np.nan}, {"threshold": -1.0}])
+def test_a_warning_comes_first_and_a_clone_begins_anew() -> None:
+    detector = MeanDrift(threshold=60.0, warning=10.0)
+    flags = [(d.warning_detected, d.drift_detected) for d in map(detector.update, [0.0] * 30 + [4.0] * 30)]
+    assert flags.index((True, False)) == 30 < flags.index((False, True))
+    fresh = detector.clone({"sd": 2.0})
+    assert (fresh.sd, fresh.threshold, fresh.warning, fresh.drift_detected) == (2.0, 60.0, 10.0, False)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"warning": 99.0, "threshold": 9.0}, {"sd": 0.0}, {"sd": np.nan}, {"threshold": -1.0}]
+)
 def test_what_means_nothing_is_refused(wrong) -> None:
     with pytest.raises(ParameterError):
         MeanDrift(**wrong)

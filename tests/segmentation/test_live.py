@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from align.errors import ParameterError
-from align.segmentation.live import LiveStream, StreamSettings
+from align.segmentation.live import LiveStream
+from align.segmentation.live_events import StreamSettings
 
 KNOWN = StreamSettings(rate=10.0, noise=1.0, lateness=0.0)
 
