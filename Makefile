@@ -28,7 +28,7 @@ test: lint broker
 broker: $(STAMP)
 	@if ! PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v mosquitto >/dev/null; then \
 		echo "mosquitto is not installed (apt-get install mosquitto): amqtt is used, with which the tests that kill are skipped"; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt amqtt; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r .ci/broker.txt; \
 	fi
 
 lint: $(STAMP)

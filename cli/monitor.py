@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from align.monitor import StreamSettings
+    from pipelines.monitor import Parts
     from pipelines.sinks import Sink
     from pipelines.sources import Source
 
@@ -56,6 +58,12 @@ def _speed(context: click.Context, parameter: click.Parameter, value: str) -> fl
               help="Seconds until a silent stream's last segment is made final; the default is never.")  # fmt: skip
 @click.option("--checkpoint", type=float, default=1.0, show_default=True, metavar="S",
               help="Seconds between states on the disk; events wait for one.")  # fmt: skip
+@click.option("--streams", type=click.Path(path_type=Path), metavar="FILE",
+              help="A TOML file of streams: their channels, units, rates and settings.")  # fmt: skip
+@click.option("--model", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="A trained model: notes become links, phrases of rules are looked for.")  # fmt: skip
+@click.option("--codebook", type=click.Path(path_type=Path), metavar="FILE",
+              help="Codebooks of `align tokenize`: segments become tokens.")  # fmt: skip
 @click.option("--rules", type=click.Path(path_type=Path), metavar="FILE",
               help="A TOML file of what to raise alerts for.")  # fmt: skip
 @click.option("--metrics", type=click.IntRange(0, 65_535), metavar="PORT",
@@ -76,18 +84,14 @@ def command(state: Path, source: str, replay: Path | None, sink: str, **asked: A
     from pipelines.generations import held
     from pipelines.health import Health, HealthServer
     from pipelines.logs import Log
-    from pipelines.monitor import LiveRun, Parts, Plan, warm_up
+    from pipelines.monitor import LiveRun, Plan, warm_up
 
     names = ("rate", "noise", "penalty", "min_duration", "lateness", "gap_factor", "warm_up")
     given = {name: asked[name] for name in names}
     if asked["horizon"] is not None:
         given["horizon"] = asked["horizon"]
     settings = StreamSettings(**given)
-    parts = Parts()
-    if asked["rules"] is not None:
-        from align.rules import read_rules
-
-        parts = Parts(rules=read_rules(asked["rules"]))
+    parts = _parts(settings, asked)
     plan = Plan(settings, asked["checkpoint"], asked["max_wait"], asked["keep_open"], asked["migrate"], parts)
     make_source = _source(source, replay, asked["speed"])
     make_sink = _sink(sink, force=asked["force"])
@@ -102,6 +106,30 @@ def command(state: Path, source: str, replay: Path | None, sink: str, **asked: A
         stopped = stack.enter_context(_signals())
         LiveRun(folder, plan, make_source, make_sink, health, log).run(lambda: bool(stopped))
     return 130 if signal.SIGINT in stopped else 0
+
+
+def _parts(settings: StreamSettings, asked: Mapping[str, Any]) -> Parts:
+    """What ``--streams``, ``--model``, ``--codebook`` and ``--rules`` name, read; torch only for a model."""
+    from pipelines.monitor import Parts
+
+    given: dict[str, Any] = {}
+    if asked["streams"] is not None:
+        from pipelines.live_streams import read_streams
+
+        given["streams"] = read_streams(asked["streams"], settings)
+    if asked["model"] is not None:
+        from align.coordination import load_coordination
+
+        given["model"] = load_coordination(asked["model"])
+    if asked["codebook"] is not None:
+        from align.tokens import load_books
+
+        given["codebook"] = {book.stream: book.codebook for book in load_books(asked["codebook"])}
+    if asked["rules"] is not None:
+        from align.rules import read_rules
+
+        given["rules"] = read_rules(asked["rules"])
+    return Parts(**given)
 
 
 def _source(source: str, replay: Path | None, speed: float) -> Callable[[str], Source]:

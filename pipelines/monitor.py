@@ -45,10 +45,11 @@ _OTHERWISE = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """What the engine uses beside its settings: a trained model, a codebook, rules; each may be None."""
+    """What the engine uses beside its settings: streams of their own settings, a model, codebooks by stream, rules."""
 
+    streams: Mapping[str, StreamSettings] = field(default_factory=dict)
     model: Coordination | None = None
-    codebook: Codebook | None = None
+    codebook: Mapping[str, Codebook] | None = None
     rules: Rules | None = None
 
     def monitor(self, settings: StreamSettings, kept: bytes | None = None) -> Monitor:
@@ -62,7 +63,7 @@ class Parts:
             InputError: E-STATE-MISMATCH, kept with other parts; E-CHECKSUM, E-STATE-VERSION.
         """
         if kept is None:
-            return Monitor(settings, model=self.model, codebook=self.codebook, rules=self.rules)
+            return Monitor(settings, self.streams, self.model, self.codebook, rules=self.rules)
         return Monitor.from_bytes(kept, self.model, self.codebook, rules=self.rules)
 
 
@@ -124,8 +125,15 @@ class LiveRun:
             self.log("warning", "W-STATE-PREVIOUS", words, cause=damage)
         self._last = last or Generation(client=f"align-{secrets.token_hex(8)}")
         self._source, self._sink = make_source(self._last.client), make_sink(self._last.client)
-        # as JSON gives it back: lists where settings have tuples
-        self._config = json.loads(json.dumps({"source": self._source.kind, **asdict(plan.settings)}))
+        streams = {name: asdict(own) for name, own in sorted(plan.parts.streams.items())}
+        config = {
+            "source": self._source.kind,
+            **asdict(plan.settings),
+            **({"streams": streams} if streams else {}),
+        }
+        self._config = json.loads(
+            json.dumps(config)
+        )  # as JSON gives it back: lists where settings have tuples
         changed = [] if last is None else _differences(last.config, self._config)
         if changed and not plan.migrate:
             words = "the state was kept under other settings: " + "; ".join(changed)

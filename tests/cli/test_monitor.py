@@ -245,3 +245,53 @@ def test_the_kafka_example_imports_and_reads_a_row() -> None:
     specification.loader.exec_module(example)
     stream, seconds, values = example.row_of(b'{"stream": "wrist", "t": 1.5, "v": [1, 2]}')
     assert Monitor(example.SETTINGS).push(stream, seconds, values) == []
+
+
+def test_a_model_links_notes_and_a_codebook_names_segments(
+    tmp_path: Path, align: Callable[..., Done], tiny_model: Path
+) -> None:
+    """A sample session as it would come live: its movement, and two of its notes."""
+    wrist = (ROOT / "sample_data" / "p5" / "wrist.csv").read_text().splitlines()
+    rows = [line.split(",") for line in wrist[1:]]
+    records = [
+        (float(t), {"stream": "wrist", "t": float(t), "v": [float(v) if v else None for v in values]})
+        for t, *values in rows
+    ]
+    records += [
+        (20.0, {"note": "lost my balance", "t": 20.0}),
+        (30.0, {"note": "went for a walk", "t": 30.0}),
+    ]
+    given = tmp_path / "p5.ndjson"
+    given.write_text("".join(json.dumps(r) + "\n" for _, r in sorted(records, key=lambda pair: pair[0])))
+    names = [part.partition(" [") for part in wrist[0].split(",")[1:]]
+    streams = tmp_path / "streams.toml"
+    channels, units = [name for name, _, _ in names], [unit.rstrip("]") for _, _, unit in names]
+    streams.write_text(
+        f"[wrist]\nrate = 50.0\nchannels = {json.dumps(channels)}\nunits = {json.dumps(units)}\n"
+    )
+    made = align(
+        "tokenize", ROOT / "sample_data" / "p5" / "wrist.csv", "-o", tmp_path / "tokens", "--codes", 3
+    )
+    assert made.code == 0, made.err
+    parts = (
+        "--streams",
+        streams,
+        "--model",
+        tiny_model,
+        "--codebook",
+        tmp_path / "tokens" / "codebook.safetensors",
+    )
+    place = ("--replay", given, "--state", tmp_path / "state", "--sink", tmp_path / "out")
+    done = align("monitor", *place, *parts)
+    assert done.code == 0, done.err
+    said = [json.loads(line) for line in (tmp_path / "out").read_bytes().splitlines()]
+    links = [event for event in said if event["event"] == "link" and event["final"]]
+    assert sorted(event["note"] for event in links) == [0, 1]
+    tokens = [event for event in said if event["event"] == "token"]
+    segments = [e for e in said if e["event"] == "segment" and e["final"]]
+    assert [(e["start"], e["end"]) for e in tokens] == [(e["start"], e["end"]) for e in segments]
+    assert {event["code"] for event in tokens} <= {0, 1, 2} and b"balance" not in (
+        tmp_path / "out"
+    ).read_bytes() + done.err.encode()
+    again = align("monitor", *place, "--streams", streams)
+    again.refused("E-STATE-MISMATCH", 3)

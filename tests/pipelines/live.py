@@ -49,12 +49,12 @@ class ListSource:
     """Lines of a list, some at a time; its position is how many."""
 
     kind = "list"
-    pressed = False
     connected = True
     behind = 0
 
-    def __init__(self, given: Sequence[bytes], step: int = 7) -> None:
+    def __init__(self, given: Sequence[bytes], step: int = 7, *, pressed: bool = False) -> None:
         self.given, self.step, self.at = list(given), step, 0
+        self.pressed = pressed  # a generation after every part, however fast the machine is
         self.ended = False
         self.acknowledged = 0
         self.polled = 0

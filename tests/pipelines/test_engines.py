@@ -25,11 +25,20 @@ from tests.pipelines.batches import POISON, Inline, files, left, rows, silence
 
 
 def children() -> set[int]:
-    return {
+    """Processes that this one started, but for multiprocessing's own, which stays once a Dask cluster was there."""
+    found = {
         int(pid)
         for task in Path("/proc/self/task").iterdir()
         for pid in (task / "children").read_text().split()
     }
+    return {pid for pid in found if b"resource_tracker" not in _command_line(pid)}
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 def has_open(pid: int, path: Path) -> bool:

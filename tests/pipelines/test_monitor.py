@@ -65,7 +65,7 @@ def test_R01_dying_at_any_call_that_writes_and_coming_back_changes_no_byte(tmp_p
             for name in real:
                 patch.setattr(os, name, mortal(name))
             try:
-                live(state, ListSource(given, 20), out)
+                live(state, ListSource(given, 20, pressed=True), out)
             except DiedError:
                 deaths += 1
         live(state, ListSource(given, 20), out)
@@ -292,7 +292,7 @@ def test_X01_a_full_disk_ends_it_with_the_last_state_whole(
     with monkeypatch.context() as disk:
         disk.setattr(os, "pwrite", full)
         with pytest.raises(ResourceError, match="E-NO-SPACE"):
-            live(state, ListSource(given), out)
+            live(state, ListSource(given, pressed=True), out)
     live(state, ListSource(given), out)
     assert out.read_bytes() == uninterrupted(given)
 

@@ -172,7 +172,7 @@ def test_P06_killed_at_random_against_a_real_broker_nothing_is_lost_and_nothing_
 ) -> None:
     """Five kills; ``python -m benchmarks.kills`` does a thousand."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.kills", "--kills", "5", "--sink", sink, "--seed", str(port)],
+        [sys.executable, "-m", "benchmarks.kills", "--kills", "5", "--sink", sink, "--seed", str(mosquitto)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
