@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from align.datatypes import Stream
+from align.features.heartbeats import beat_names
 from align.features.kinds import in_g, in_rad_per_s, judge_channel, name_words
 from align.features.windows import BANDS
 from align.text.hashed import HashedEncoder
@@ -128,7 +129,7 @@ def expected_channels(stream: Stream) -> tuple[str, ...]:
     if stream.modality == "audio":
         return ("loudness",)
     bands = [f"{low:g}-{high:g}Hz" for low, high in pairwise(BANDS) if high <= 0.5 * stream.rate]
-    return tuple(f"{c}.{k}" for c in stream.channels for k in ("mean", *bands))
+    return (*(f"{c}.{k}" for c in stream.channels for k in ("mean", *bands)), *beat_names(stream))
 
 
 def paired(model: Sequence[Device], session: Sequence[Device], alone: bool) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from align.coordination.channels import Device, devices, expected_channels, paired, statistic_of
 from align.coordination.raw import RAW, with_raw_patches
 from align.coordination.reading import Sources, inferred_units, read_blocks, reading_findings, sources_of
-from align.datatypes import Finding, Session, set_fields
+from align.datatypes import Finding, Session, Stream, set_fields
 from align.errors import InputError, ParameterError
 from align.features.frames import FrameTable, frame_table
 from align.features.scaling import robust_location_scale, robust_scaled
@@ -118,12 +118,18 @@ def layout_findings(session: Session, layout: Layout) -> tuple[Finding, ...]:
 
 def _expected(session: Session) -> Sources:
     channels = tuple(expected_channels(s) for s in session.streams)
-    units = []
-    for stream, columns in zip(session.streams, channels, strict=True):
-        per_channel = len(columns) // stream.n_channels if stream.modality != "audio" else 0
-        named = [unit for unit in stream.units for _ in range(per_channel)]
-        units.append(tuple(named) or ("",) * len(columns))
-    return Sources(tuple(s.name for s in session.streams), channels, tuple(units))
+    units = tuple(
+        tuple(_unit_behind(column, stream) for column in columns)
+        for stream, columns in zip(session.streams, channels, strict=True)
+    )
+    return Sources(tuple(s.name for s in session.streams), channels, units)
+
+
+def _unit_behind(column: str, stream: Stream) -> str:
+    """The unit of the raw channel that a column of frames describes; "" for those of sound."""
+    units = dict(zip(stream.channels, stream.units, strict=True))
+    named = [name for name in units if column.startswith(f"{name}.")]
+    return units[max(named, key=len)] if named else ""
 
 
 def _nothing_in_common(session: Session, layout: Layout, alone: bool) -> InputError:

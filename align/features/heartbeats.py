@@ -15,7 +15,7 @@ import numpy.typing as npt
 from align.datatypes import Floats, Stream
 from align.features.kinds import judge_channel
 
-__all__ = ["BEAT_S", "LEAST_RATE", "beat_columns", "ecg_channels", "find_beats"]
+__all__ = ["BEAT_S", "LEAST_RATE", "beat_columns", "beat_names", "ecg_channels", "find_beats"]
 
 #: Hertz below which the shape of a beat cannot be seen.
 LEAST_RATE = 100.0
@@ -96,9 +96,17 @@ def beat_columns(stream: Stream, centres: Floats) -> tuple[npt.NDArray[np.float3
     """
     leads = ecg_channels(stream)
     blocks = [_lead_columns(stream, lead, centres) for lead in leads]
-    names = [f"{stream.channels[i]}.{what}" for i in leads for what in _names()]
     table = np.concatenate([*blocks, np.zeros((centres.size, 0))], axis=1)
-    return table.astype(np.float32), tuple(names)
+    return table.astype(np.float32), beat_names(stream)
+
+
+def beat_names(stream: Stream) -> tuple[str, ...]:
+    """The names of the columns of ``beat_columns``: a lead's name, a dot, and what it says.
+
+    Args:
+        stream: any.
+    """
+    return tuple(f"{stream.channels[i]}.{what}" for i in ecg_channels(stream) for what in _names())
 
 
 def _lead_columns(stream: Stream, lead: int, centres: Floats) -> Floats:

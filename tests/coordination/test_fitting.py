@@ -85,7 +85,9 @@ def test_a_heart_is_seen_beat_by_beat():
         return dataclasses.replace(session, streams=(lead,))
 
     plan = dataclasses.replace(QUICK, hop=None)
-    assert fit_coordination([heart(0), heart(1)], plan).layout.hop == BEAT_S
+    model = fit_coordination([heart(0), heart(1)], plan)
+    assert model.layout.hop == BEAT_S
+    assert model.findings(heart(2)) == ()
     finer = [made_session(seed, n_notes=6) for seed in (0, 1)]
     assert fit_coordination(finer, plan).layout.hop < BEAT_S
 
