@@ -9,7 +9,7 @@ import click
 
 from align.readers.policy import Policy
 from cli.console import emit, print_table, progress, say_findings
-from cli.options import policy_options
+from cli.options import policy_options, recordings_argument
 
 if TYPE_CHECKING:
     from pipelines.classify import By
@@ -20,13 +20,7 @@ _NONE = "none of these"
 
 
 @click.command("classify")
-@click.argument(
-    "sensors",
-    metavar="SESSION_FOLDER... | SENSOR...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-)
+@recordings_argument
 @click.option("--labels", required=True, metavar='"A, B, C"', help="Labels to choose from, in any words.")
 @click.option("--model", required=True, type=click.Path(path_type=Path), help="Model folder of align train.")
 @click.option("--by", type=click.Choice(["segments", "frames", "recording"]), default="segments",

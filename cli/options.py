@@ -12,7 +12,7 @@ import click
 
 from align.readers.policy import Policy
 
-__all__ = ["policy_options", "settings_options"]
+__all__ = ["policy_options", "recordings_argument", "settings_options"]
 
 _DEFAULT = Policy()
 
@@ -41,6 +41,16 @@ _OPTIONS = (
             help="Which of two equal local times when the clocks go back."),
     _option("--start", metavar="TIME", help="ISO 8601 time at which sound without one began."),
 )  # fmt: skip
+
+
+def recordings_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument ``sensors``: session folders, or the stream files of one session."""
+    kind = click.Path(path_type=Path)
+    add = click.argument(
+        "sensors", metavar="SESSION_FOLDER... | SENSOR...", nargs=-1, required=True, type=kind
+    )
+    added: Callable[..., Any] = add(command)
+    return added
 
 
 def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ import click
 
 from align.readers.policy import Policy
 from cli.console import emit, print_table, progress, say, say_findings
-from cli.options import policy_options
+from cli.options import policy_options, recordings_argument
 
 __all__ = ["command"]
 
@@ -25,13 +25,7 @@ def _span(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 
 
 @click.command("search")
-@click.argument(
-    "sensors",
-    metavar="SESSION_FOLDER... | SENSOR...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-)
+@recordings_argument
 @click.argument("query")
 @click.option("--model", required=True, type=click.Path(path_type=Path), help="Model folder of align train.")
 @click.option("-k", "k", metavar="N", type=click.IntRange(1, 100_000), default=10, show_default=True,

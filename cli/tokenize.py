@@ -10,7 +10,7 @@ import click
 from align.readers.policy import Policy
 from cli.console import emit, print_table, say, say_findings, staged_progress
 from cli.failures import report_one
-from cli.options import policy_options
+from cli.options import policy_options, recordings_argument
 
 if TYPE_CHECKING:
     from pipelines.tokenize import Tokenized
@@ -28,13 +28,7 @@ def _codes(ctx: click.Context, parameter: click.Parameter, value: str) -> int | 
 
 
 @click.command("tokenize")
-@click.argument(
-    "sensors",
-    metavar="SESSION_FOLDER... | SENSOR...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-)
+@recordings_argument
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder for the tokens.")
 @click.option("--codebook", metavar="BOOK", type=click.Path(path_type=Path),
               help="Use this codebook; without it, one is made and written beside the tokens.")  # fmt: skip
