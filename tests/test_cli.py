@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import types
@@ -54,7 +55,14 @@ def run_script(
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     command = ["bash", "-c", shell, sys.executable, script]
-    return subprocess.run(command, env=env, capture_output=True, check=False, timeout=300)
+    return subprocess.run(
+        command, env=env, capture_output=True, check=False, timeout=300, preexec_fn=_interruptible
+    )
+
+
+def _interruptible() -> None:
+    """What starts the tests in the background has them ignore Ctrl-C, and their children with them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class PanicException(BaseException):
