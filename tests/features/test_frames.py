@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import align
 from align.datatypes import Stream
 from align.errors import ParameterError
-from align.features.frames import featurize, frame_table, natural_hop
+from align.features.frames import featurize, frame_table, frames_made_once, natural_hop
 
 
 def stream_of(seconds, rate, name="wrist", start=0.0, **about):
@@ -82,3 +82,15 @@ def test_negative_times_are_times():
     assert table.first == -28
     assert np.isnan(table.blocks[1][:15]).all()
     assert np.isfinite(table.blocks[1][16]).all()
+
+
+def test_frames_are_made_once_within_a_block_and_anew_after_it():
+    wrist, other = stream_of(8.0, 50.0), stream_of(8.0, 50.0)
+    with frames_made_once():
+        made = featurize(wrist, hop=0.5)
+        assert featurize(wrist, hop=0.5) is made
+        assert featurize(wrist, hop=0.25).rate == 4.0
+        assert featurize(other, hop=0.5) is not made
+        assert frame_table([wrist], 0.5).blocks[0].shape == made.values.shape
+    again = featurize(wrist, hop=0.5)
+    assert again is not made and np.array_equal(again.values, made.values)
