@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from align.coordination import Coordination
-from align.coordination.correlation import CanonicalMaps, canonical_maps
-from align.coordination.examples import NOTHING, make_vocabulary, span_example, usable_notes
-from align.coordination.functions import Cosine
-from align.coordination.kernel_correlation import KernelMaps, kernel_maps
-from align.coordination.layout import session_table
-from align.coordination.losses import multi_positive_nce
+from align.coordination.functions.correlation import CanonicalMaps, canonical_maps
+from align.coordination.functions.kernel_correlation import KernelMaps, kernel_maps
+from align.coordination.functions.table import Cosine
+from align.coordination.inputs.examples import NOTHING, make_vocabulary, span_example, usable_notes
+from align.coordination.inputs.layout import session_table
+from align.coordination.losses.table import multi_positive_nce
 from align.datatypes import Session
 
 __all__ = ["ClosedForm", "closed_form_model"]

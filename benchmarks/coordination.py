@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from align.coordination import Coordination, fit_coordination
-from align.coordination.embedded import agreement, embed_session
-from align.coordination.functions import FUNCTIONS, OBJECTIVES
-from align.coordination.hubness import csls
-from align.coordination.losses import LOSSES
+from align.coordination.functions.hubness import csls
+from align.coordination.functions.table import FUNCTIONS, OBJECTIVES
+from align.coordination.losses.table import LOSSES
+from align.coordination.uses.embedded import agreement, embed_session
 from align.datatypes import Session
 from align.metrics import pool
 from benchmarks.alignment import Pairs, folds, read

@@ -55,7 +55,7 @@ def ways(task: str) -> dict[str, Loss]:
     """Name -> loss: ours fused, ours in blocks, eager, compiled."""
     import torch
 
-    from align.coordination.triton_nce import fused_nce, fused_siglip
+    from align.coordination.losses.triton_nce import fused_nce, fused_siglip
 
     eager = loss_of(task, "eager")
     fused: Loss = fused_nce if task == "nce" else lambda a, b, scale: fused_siglip(a, b, scale, BIAS)

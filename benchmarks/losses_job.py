@@ -27,8 +27,8 @@ def loss_of(task: str, side: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     import torch
     from torch.nn import functional as F
 
-    from align.coordination.chunked import chunked_nce, chunked_siglip
-    from align.coordination.losses import symmetric_nce
+    from align.coordination.losses.chunked import chunked_nce, chunked_siglip
+    from align.coordination.losses.table import symmetric_nce
 
     def cross_entropies(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
         logits, own = scale * (a @ b.T), torch.arange(len(a), device=a.device)

@@ -53,8 +53,8 @@ def vectors(n: int, seed: int) -> np.ndarray:
 
 def searcher(method: str, rows: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Queries -> the k rows nearest to each, by one method."""
-    from align.coordination.faiss_index import FaissIndex
-    from align.coordination.index import EmbeddingIndex
+    from align.coordination.uses.faiss_index import FaissIndex
+    from align.coordination.uses.index import EmbeddingIndex
 
     if method == "align exact":
         exact = EmbeddingIndex(rows)
@@ -80,7 +80,7 @@ def searcher(method: str, rows: np.ndarray) -> Callable[[np.ndarray], np.ndarray
 
 def job(method: str, n: int) -> dict[str, Any]:
     """One method at one size, in this process."""
-    import align.coordination.faiss_index  # noqa: F401 - loaded before anything is timed
+    import align.coordination.uses.faiss_index  # noqa: F401 - loaded before anything is timed
 
     rows, queries = vectors(n, 1), vectors(QUERIES, 2)
     begin = time.process_time()

@@ -33,8 +33,8 @@ import torch
 from torch import nn
 
 from align.coordination import training as coordination_training
-from align.coordination.encoders import StreamEncoder, stream_encoder
-from align.coordination.layout import fit_layout, model_inputs, session_table
+from align.coordination.inputs.layout import fit_layout, model_inputs, session_table
+from align.coordination.network.encoders import StreamEncoder, stream_encoder
 from align.datatypes import Session, Stream
 from align.features.frames import frame_table, natural_hop
 from align.metrics import pool

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from align.coordination import Coordination
-from align.coordination.embedded import embed_session
-from align.coordination.zero_shot import TEMPLATES, classify
+from align.coordination.uses.embedded import embed_session
+from align.coordination.uses.zero_shot import TEMPLATES, classify
 from align.datatypes import Session
 from align.errors import AlignError
 from align.metrics import calibration_error

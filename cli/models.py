@@ -19,7 +19,7 @@ def command() -> None:
 def card(model: Path) -> int:
     """Print a model's card: what it reads, was made from, how sure it may be, what it is not for."""
     from align.coordination import load_coordination
-    from align.coordination.card import model_card
+    from align.coordination.saved.card import model_card
 
     click.echo(model_card(load_coordination(model)), nl=False)
     return 0

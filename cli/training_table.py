@@ -26,7 +26,7 @@ def training_display(*, is_shown: bool = True) -> Iterator[tuple[Tell, Callable[
         is_shown: False: nothing is shown (of several processes one speaks).
 
     Yields:
-        ``tell(stage, done, total)`` and ``show(line)``, a line of ``align.coordination.journal.Journal``.
+        ``tell(stage, done, total)`` and ``show(line)``, a line of ``align.coordination.loop.journal.Journal``.
     """
     if not is_shown or sys.stderr is None:
         yield (lambda stage, done, total: None), (lambda line: None)

@@ -16,8 +16,8 @@ from pipelines.search import iso_times, read_recordings
 
 if TYPE_CHECKING:
     from align.coordination import Coordination
-    from align.coordination.embedded import EmbeddedSession
-    from align.coordination.zero_shot import Classification
+    from align.coordination.uses.embedded import EmbeddedSession
+    from align.coordination.uses.zero_shot import Classification
 
 __all__ = ["SCHEMA", "By", "classify_recordings", "labels_of"]
 
@@ -73,8 +73,8 @@ def classify_recordings(
         probability, and those of all labels with "none" last; of a recording also its shares of the time in place of
         these. And what was noticed while reading it.
     """
-    from align.coordination.embedded import embed_session
-    from align.coordination.zero_shot import classify
+    from align.coordination.uses.embedded import embed_session
+    from align.coordination.uses.zero_shot import classify
 
     for session in read_recordings(paths, policy):
         embedded = embed_session(model, session)
@@ -107,7 +107,7 @@ def _joined(
     embedded: EmbeddedSession, spans: Floats, model: Coordination, labels: Sequence[str], *, closed: bool
 ) -> Floats:
     """(m, 2) neighbours that touch and have one most probable label are one span."""
-    from align.coordination.zero_shot import classify
+    from align.coordination.uses.zero_shot import classify
 
     found = classify(model, embedded, labels, spans, none=not closed)
     unseen = np.isnan(found.probabilities).any(axis=1)

@@ -137,11 +137,15 @@ class TrainingConfig:
         default=0, metadata=about("hidden width of an adapter of texts; 0: none", least=0, most=8192)
     )
     function: str = field(
-        default="cosine", metadata=about("coordination function: a name of align.coordination.functions")
+        default="cosine",
+        metadata=about("coordination function: a name of align.coordination.functions.table"),
     )
-    loss: str = field(default="nce", metadata=about("loss of pairs: a name of align.coordination.losses"))
+    loss: str = field(
+        default="nce", metadata=about("loss of pairs: a name of align.coordination.losses.table")
+    )
     objective: str = field(
-        default="none", metadata=about("beside the loss: none, or a name of align.coordination.functions")
+        default="none",
+        metadata=about("beside the loss: none, or a name of align.coordination.functions.table"),
     )
     average: float = field(
         default=0.0, metadata=about("decay of the weights' running average; 0: none", least=0, most=0.99999)

@@ -16,7 +16,7 @@ from pipelines.run import findings_of
 
 if TYPE_CHECKING:
     from align.coordination import Coordination
-    from align.coordination.embedded import EmbeddedSession, Query
+    from align.coordination.uses.embedded import EmbeddedSession, Query
 
 __all__ = ["SCHEMA", "Asked", "iso_times", "read_recordings", "recordings", "search"]
 
@@ -92,8 +92,8 @@ def search(
     Returns:
         A row per hit, best first; the result object of ``align search --json``; what was noticed of files and channels.
     """
-    from align.coordination.embedded import embed_session
-    from align.coordination.retrieval import search_spans
+    from align.coordination.uses.embedded import embed_session
+    from align.coordination.uses.retrieval import search_spans
 
     embedded: list[EmbeddedSession] = []
     zones: list[str] = []
@@ -129,7 +129,7 @@ def search(
 
 
 def _query(first: EmbeddedSession, asked: Asked) -> Query:
-    from align.coordination.embedded import combine
+    from align.coordination.uses.embedded import combine
 
     span = [] if asked.like is None else [first.pooled([asked.like])[0]]
     return combine(plus=[*span, asked.query, *asked.plus], minus=list(asked.minus))

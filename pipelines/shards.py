@@ -120,8 +120,8 @@ def _key(folder: Path, hop: float, wanted: Wanted) -> str:
 
 
 def _shard(session: Session, hop: float, *, raw: bool) -> bytes:
-    from align.coordination.layout import session_table
-    from align.coordination.provenance import session_hash
+    from align.coordination.inputs.layout import session_table
+    from align.coordination.saved.provenance import session_hash
 
     table = session_table(session, hop, raw=raw)
     about = {

@@ -23,7 +23,7 @@ SCHEMA = "align.suggest/1"
 def suggestions(
     paths: Sequence[Path], model: Coordination, k: int, notes_file: str | None, policy: Policy
 ) -> tuple[list[dict[str, object]], dict[str, object], list[Finding]]:
-    """What ``align.coordination.suggestions.suggest`` says of session folders; truth is not opened.
+    """What ``align.coordination.uses.suggestions.suggest`` says of session folders; truth is not opened.
 
     Args:
         paths: session folders, or folders of them.
@@ -36,7 +36,7 @@ def suggestions(
         A row per suggestion, best first (``note`` is a note's number from 0, or None); the result object of
         ``align suggest --json``; what was noticed of files and channels.
     """
-    from align.coordination.suggestions import suggest
+    from align.coordination.uses.suggestions import suggest
 
     read = read_sessions(paths, notes_file=notes_file, truth_file=None, policy=policy)
     clocks = {session.name: (session.epoch, session.timezone) for session in read}

@@ -50,7 +50,7 @@ def scalars(line: Mapping[str, object]) -> dict[str, float]:
     """The numbers of a line under the names that TensorBoard shows, as "final/loss"; what is None is left out.
 
     Args:
-        line: of ``align.coordination.journal.Journal``.
+        line: of ``align.coordination.loop.journal.Journal``.
     """
     parts = line["parts"]
     assert isinstance(parts, Mapping)

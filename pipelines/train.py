@@ -20,7 +20,7 @@ from pipelines.training_folder import CHECKPOINTS, LOG, leads, log_bytes
 
 if TYPE_CHECKING:
     from align.coordination import Coordination, TrainingPlan
-    from align.coordination.journal import Journal
+    from align.coordination.loop.journal import Journal
     from align.coordination.streaming import StoredSession
 
 __all__ = [
@@ -162,7 +162,7 @@ def write_model(
         UnsafeError: E-EXISTS; ResourceError: the disk refuses.
     """
     from align.coordination import bundle_files
-    from align.coordination.device import choose_device, describe_device
+    from align.coordination.loop.device import choose_device, describe_device
 
     if not leads():
         return []

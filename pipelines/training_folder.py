@@ -18,7 +18,7 @@ from align.errors import InputError, UnsafeError
 from pipelines.store import atomic_write, check_output, only_writer, prepare_output
 
 if TYPE_CHECKING:
-    from align.coordination.journal import Journal
+    from align.coordination.loop.journal import Journal
 
 __all__ = ["CHECKPOINTS", "LOG", "Keeping", "check_training_folder", "leads", "log_bytes", "training_journal"]
 
@@ -97,7 +97,7 @@ def training_journal(
         UnsafeError, ResourceError: as ``check_training_folder``; the disk refuses.
         InputError: E-LIMIT, a checkpoint larger than any.
     """
-    from align.coordination.journal import Journal
+    from align.coordination.loop.journal import Journal
 
     lines: Lines = []
 

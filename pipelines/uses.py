@@ -16,7 +16,7 @@ from align.metrics.retrieval import found_spans, macro_f1, score_retrieval
 
 if TYPE_CHECKING:
     from align.coordination import Coordination
-    from align.coordination.embedded import EmbeddedSession
+    from align.coordination.uses.embedded import EmbeddedSession
 
 __all__ = ["score_uses", "spoken"]
 
@@ -52,7 +52,7 @@ def score_uses(model: Coordination, sessions: Sequence[Session]) -> dict[str, ob
     Returns:
         An empty dict where no row has both a span and a readable text.
     """
-    from align.coordination.embedded import embed_session
+    from align.coordination.uses.embedded import embed_session
 
     rows = _true_rows(sessions)
     texts = sorted({row.text for row in rows})
@@ -104,7 +104,7 @@ def _true_rows(sessions: Sequence[Session]) -> list[_True]:
 def _retrieval(
     model: Coordination, embedded: Sequence[EmbeddedSession], rows: Sequence[_True]
 ) -> dict[str, object]:
-    from align.coordination.embedded import agreement
+    from align.coordination.uses.embedded import agreement
 
     spans = np.stack([embedded[row.session].pooled([(row.start, row.end)])[0] for row in rows])
     texts = sorted({row.text for row in rows})
@@ -120,7 +120,7 @@ def _retrieval(
 def _search(
     model: Coordination, embedded: Sequence[EmbeddedSession], rows: Sequence[_True]
 ) -> dict[str, object]:
-    from align.coordination.retrieval import search_spans
+    from align.coordination.uses.retrieval import search_spans
 
     first: list[bool] = []
     covered: list[float] = []
@@ -153,7 +153,7 @@ def _best_iou(span: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) ->
 def _zero_shot(
     model: Coordination, embedded: Sequence[EmbeddedSession], rows: Sequence[_True]
 ) -> dict[str, object]:
-    from align.coordination.zero_shot import classify
+    from align.coordination.uses.zero_shot import classify
 
     labels = _readable(model, sorted({spoken(row.label) for row in rows}))
     if len(labels) < 2:

@@ -7,12 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from align.coordination.bundle import Coordination
-from align.coordination.device import choose_device, threads_for
-from align.coordination.distributed import joined
-from align.coordination.durations import DurationModel, fit_durations
-from align.coordination.encoders import Coordinator
-from align.coordination.examples import (
+from align.coordination.inputs.examples import (
     Example,
     Vocabulary,
     make_vocabulary,
@@ -20,14 +15,14 @@ from align.coordination.examples import (
     span_example,
     usable_notes,
 )
-from align.coordination.hints import with_hints
-from align.coordination.journal import Journal
-from align.coordination.lags import note_lag
-from align.coordination.layout import fit_layout, session_table
+from align.coordination.inputs.layout import fit_layout, session_table
+from align.coordination.loop.device import choose_device, threads_for
+from align.coordination.loop.distributed import joined
+from align.coordination.loop.journal import Journal
+from align.coordination.network.encoders import Coordinator
 from align.coordination.plan import TrainingPlan
-from align.coordination.provenance import provenance_of
-from align.coordination.sharp import with_sharp_frames
-from align.coordination.sharpness import fit_confidence
+from align.coordination.saved.bundle import Coordination
+from align.coordination.saved.provenance import provenance_of
 from align.coordination.streaming import (
     HELD_BYTES,
     StoredFrames,
@@ -37,7 +32,12 @@ from align.coordination.streaming import (
     streamed_examples,
 )
 from align.coordination.training import Lesson, Progress, fit_network
-from align.coordination.weak import learn_weakly
+from align.coordination.trust.durations import DurationModel, fit_durations
+from align.coordination.trust.sharpness import fit_confidence
+from align.coordination.weak.hints import with_hints
+from align.coordination.weak.lags import note_lag
+from align.coordination.weak.learning import learn_weakly
+from align.coordination.weak.sharp import with_sharp_frames
 from align.datatypes import Session
 from align.errors import InputError, ParameterError
 from align.features.frames import natural_hop

@@ -136,8 +136,8 @@ class TrainingPlan:
             raise ParameterError("dilations", self.dilations, "1 to 64 whole numbers from 1 to 4096")
 
     def _check_names(self) -> None:
-        from align.coordination.functions import FUNCTIONS, OBJECTIVES
-        from align.coordination.losses import LOSSES
+        from align.coordination.functions.table import FUNCTIONS, OBJECTIVES
+        from align.coordination.losses.table import LOSSES
 
         for name, table in (("function", FUNCTIONS), ("loss", LOSSES), ("objective", OBJECTIVES)):
             value = getattr(self, name)

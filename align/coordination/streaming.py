@@ -15,9 +15,9 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from align.coordination.examples import Example, Vocabulary, span_example, usable_notes
-from align.coordination.layout import Layout
-from align.coordination.provenance import Provenance
+from align.coordination.inputs.examples import Example, Vocabulary, span_example, usable_notes
+from align.coordination.inputs.layout import Layout
+from align.coordination.saved.provenance import Provenance
 from align.datatypes import Note, Session, Span, set_fields
 from align.features.frames import FrameTable
 

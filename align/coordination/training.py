@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from align.coordination.augment import augmented, time_warp
-from align.coordination.batch_loss import BatchLoss, Piece
-from align.coordination.bundle import new_coordinator
-from align.coordination.checkpoints import TrainingState, identity
-from align.coordination.device import memory_counted, reproducible
-from align.coordination.distributed import World
-from align.coordination.encoders import Coordinator
-from align.coordination.examples import Example, Vocabulary
-from align.coordination.journal import PARTS, Journal
-from align.coordination.layout import Layout
+from align.coordination.inputs.examples import Example, Vocabulary
+from align.coordination.inputs.layout import Layout
+from align.coordination.loop.checkpoints import TrainingState, identity
+from align.coordination.loop.device import memory_counted, reproducible
+from align.coordination.loop.distributed import World
+from align.coordination.loop.journal import PARTS, Journal
+from align.coordination.loop.schedule import Schedule, seed_of
+from align.coordination.losses.batch_loss import BatchLoss, Piece
+from align.coordination.network.augment import augmented, time_warp
+from align.coordination.network.encoders import Coordinator
 from align.coordination.plan import TrainingPlan
-from align.coordination.schedule import Schedule, seed_of
+from align.coordination.saved.bundle import new_coordinator
 from align.coordination.streaming import stand_in
 from align.errors import InputError
 

@@ -117,7 +117,7 @@ class Linker:
     def _placed(self, inside: Sequence[int], session: Session | None, tick: float) -> Sequence[Link]:
         if session is None:
             return [Link("unobservable", None, 1.0)] * len(inside)
-        from align.coordination.layout import model_inputs, session_table
+        from align.coordination.inputs.layout import model_inputs, session_table
         from align.matching.calibration import calibrated
         from align.matching.decode import place_notes
 

@@ -17,7 +17,7 @@ from align.segmentation.live_events import Event
 
 if TYPE_CHECKING:
     from align.coordination import Coordination
-    from align.coordination.embedded import EmbeddedSession
+    from align.coordination.uses.embedded import EmbeddedSession
 
 __all__ = ["PhraseWatch"]
 
@@ -74,7 +74,7 @@ class PhraseWatch:
         """
         if session is None or not self._phrases:
             return [[] for _ in self._phrases]
-        from align.coordination.embedded import embed_session
+        from align.coordination.uses.embedded import embed_session
 
         embedded = embed_session(self._model, session)
         return [self._found(k, embedded) for k in range(len(self._phrases))]
@@ -90,8 +90,8 @@ class PhraseWatch:
             yield from self._told(k, phrase, found[k], settled)
 
     def _found(self, k: int, embedded: EmbeddedSession) -> list[_Place]:
-        from align.coordination.occurrences import occurrences
-        from align.coordination.zero_shot import log_odds
+        from align.coordination.uses.occurrences import occurrences
+        from align.coordination.uses.zero_shot import log_odds
 
         vector, mean, sd = self._asked[k]
         odds = np.float32(self._model.sharpness) * log_odds(self._model, embedded, vector[None])[:, 0]
@@ -149,7 +149,7 @@ class PhraseWatch:
 
 def _asked(model: Coordination, phrase: PhraseRule) -> tuple[np.ndarray[Any, Any], float, float]:
     """Direction and log duration of a phrase."""
-    from align.coordination.embedded import Query
+    from align.coordination.uses.embedded import Query
 
     query = Query((phrase.text,))
     vector = query.vector(model)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from align.coordination import fit_coordination
-from align.coordination.functions import FUNCTIONS, OBJECTIVES
-from align.coordination.losses import LOSSES
+from align.coordination.functions.table import FUNCTIONS, OBJECTIVES
+from align.coordination.losses.table import LOSSES
 from align.metrics import pool
 from benchmarks import closed_form, coordination
 from benchmarks.closed_form import closed_form_model

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load, save
 
 from align.coordination import load_coordination
-from align.coordination.model_format import seal_of
+from align.coordination.saved.model_format import seal_of
 from align.errors import InputError
 
 

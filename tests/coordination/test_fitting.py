@@ -11,8 +11,8 @@ import torch
 import align
 from align.clock import span_iou
 from align.coordination import TrainingPlan, bundle_files, fit_coordination, fitting
-from align.coordination.functions import OBJECTIVES
-from align.coordination.provenance import session_hash
+from align.coordination.functions.table import OBJECTIVES
+from align.coordination.saved.provenance import session_hash
 from align.datatypes import Note, Session, Stream
 from align.errors import InputError, ParameterError, ResourceError
 from align.features import natural_hop

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from align.coordination import layout as layouts
-from align.coordination.checkpoints import identity
-from align.coordination.encoders import stream_encoder
-from align.coordination.encoding import encode_frames
-from align.coordination.examples import make_vocabulary, people_apart, span_example, usable_notes
 from align.coordination.fitting import common_hop, fit_stored
-from align.coordination.layout import fit_layout, model_inputs, session_table
-from align.coordination.provenance import session_hash
-from align.coordination.reading import read_blocks
+from align.coordination.inputs import layout as layouts
+from align.coordination.inputs.examples import make_vocabulary, people_apart, span_example, usable_notes
+from align.coordination.inputs.layout import fit_layout, model_inputs, session_table
+from align.coordination.inputs.reading import read_blocks
+from align.coordination.loop.checkpoints import identity
+from align.coordination.network.encoders import stream_encoder
+from align.coordination.network.encoding import encode_frames
+from align.coordination.saved.provenance import session_hash
 from align.coordination.streaming import Recent, StoredFrames, StoredSession, stand_in, streamed_examples
 from align.errors import InputError
 from align.features.scaling import robust_location_scale, robust_scaled

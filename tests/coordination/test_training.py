@@ -12,8 +12,8 @@ import torch
 
 from align.coordination import bundle_files, fit_coordination
 from align.coordination import training as loop
-from align.coordination.batch_loss import BatchLoss
-from align.coordination.journal import PARTS, Journal
+from align.coordination.loop.journal import PARTS, Journal
+from align.coordination.losses.batch_loss import BatchLoss
 from align.errors import InputError, ResourceError
 from tests.coordination.sessions import TINY, made_session
 

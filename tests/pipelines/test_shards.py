@@ -16,11 +16,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from align.coordination import bundle_files, fit_coordination
-from align.coordination.dropout import Dropout
 from align.coordination.fitting import fit_stored
-from align.coordination.journal import Journal, Line
-from align.coordination.layout import session_table
-from align.coordination.provenance import session_hash
+from align.coordination.inputs.layout import session_table
+from align.coordination.loop.journal import Journal, Line
+from align.coordination.network.dropout import Dropout
+from align.coordination.saved.provenance import session_hash
 from align.errors import InputError, ParameterError
 from align.readers import Policy
 from cli.main import main as command

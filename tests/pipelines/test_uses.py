@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from align.coordination import Coordination, load_coordination
-from align.coordination.embedded import embed_session
-from align.coordination.zero_shot import classify
+from align.coordination.uses.embedded import embed_session
+from align.coordination.uses.zero_shot import classify
 from align.datatypes import Session, Span
 from align.readers import Policy
 from pipelines.config import RunConfig

@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from align.coordination.dropout import Dropout
+from align.coordination.network.dropout import Dropout
 from cli.main import main
 
 

@@ -103,7 +103,7 @@ PRESETS: Mapping[str, UnitPlan] = MappingProxyType(
 
 
 class Processes(Protocol):
-    """Who trains beside this process: ``align.coordination.distributed.World`` is one."""
+    """Who trains beside this process: ``align.coordination.loop.distributed.World`` is one."""
 
     @property
     def rank(self) -> int:

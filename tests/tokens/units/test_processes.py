@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from align.coordination.distributed import joined
+from align.coordination.loop.distributed import joined
 from align.tokens.units.model import fit_units, units_from_bytes
 from tests.tokens.units.test_model import PLAN, switching
 

@@ -1,0 +1,282 @@
+"""Which streams and channels a model reads, and how a session's frames become its input columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from align.coordination.inputs.channels import Device, devices, expected_channels, paired, statistic_of
+from align.coordination.inputs.raw import RAW, with_raw_patches
+from align.coordination.inputs.reading import (
+    Sources,
+    inferred_units,
+    read_blocks,
+    reading_findings,
+    sources_of,
+)
+from align.datatypes import Finding, Session, Stream, set_fields
+from align.errors import InputError, ParameterError
+from align.features.frames import FrameTable, frame_table
+from align.features.scaling import robust_location_scale, robust_scaled
+
+__all__ = ["Layout", "fit_layout", "layout_findings", "model_inputs", "session_table"]
+
+_LIMIT = 6.0  # robust standard deviations kept of a column
+_SAMPLED = 200_000  # frames that fix the scaling
+_AT_ONCE = 12  # columns scaled at once
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The model's view of a session.
+
+    ``streams`` names and ``channels`` their frame channels, in column order; ``shift`` and ``scale`` f4 per
+    feature column; ``hop`` seconds per frame; ``units`` of the raw channels behind the columns, like ``channels``
+    (written, or inferred from the training data; "": unknown). What a session lacks is fed as zeros; a stream
+    of which it has nothing is marked absent.
+
+    Raises:
+        ParameterError: parts that do not fit together, or a scale that is not > 0.
+    """
+
+    hop: float
+    streams: tuple[str, ...]
+    channels: tuple[tuple[str, ...], ...]
+    shift: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+    units: tuple[tuple[str, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.streams or len(self.streams) != len(self.channels):
+            raise ParameterError("channels", len(self.channels), f"{len(self.streams)}: one tuple per stream")
+        widths = [len(c) for c in self.channels]
+        if not self.shift.shape == self.scale.shape == (sum(widths),):
+            raise ParameterError("shift, scale", (self.shift.shape, self.scale.shape), f"({sum(widths)},)")
+        if not (np.isfinite(self.shift).all() and np.isfinite(self.scale).all() and (self.scale > 0).all()):
+            raise ParameterError("shift, scale", "NaN, infinite or scale <= 0", "finite numbers, scale > 0")
+        units = self.units or tuple(("",) * width for width in widths)
+        if [len(u) for u in units] != widths:
+            raise ParameterError("units", [len(u) for u in units], f"{widths}: one per column")
+        set_fields(self, units=units)
+
+    @property
+    def n_features(self) -> int:
+        """Columns of ``model_inputs``: every feature on two scales, and one presence flag a stream."""
+        return 2 * sum(len(c) for c in self.channels) + len(self.streams)
+
+    @property
+    def raw_columns(self) -> tuple[tuple[int, int], ...]:
+        """(first, last) of each stretch of columns of ``model_inputs`` that hold raw patches (``raw.py``)."""
+        is_raw = [statistic_of(c).startswith(RAW) for channels in self.channels for c in channels]
+        edges = np.diff(np.array([0, *is_raw, *is_raw, *[0] * (len(self.streams) + 1)], np.int8))
+        return tuple(
+            zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True)
+        )
+
+    @property
+    def sources(self) -> Sources:
+        """Streams, channels and units: what columns are matched by."""
+        return Sources(self.streams, self.channels, self.units)
+
+
+def session_table(
+    session: Session, hop: float, layout: Layout | None = None, *, raw: bool = False
+) -> FrameTable:
+    """A session's frames on one grid; with a layout, only the streams that feed it.
+
+    Args:
+        session: with streams.
+        hop: seconds per frame, > 0.
+        layout: of a model, or None for all streams.
+        raw: raw patches beside the frames; with a layout, that says.
+
+    Raises:
+        InputError: E-MODEL-STREAMS, nothing in the session resembles anything that the model reads;
+            E-MODEL-CHANNELS, a stream of the right name does not, or at its rate has no frequency band of it.
+    """
+    if layout is None:
+        table = frame_table(session.streams, hop)
+        return with_raw_patches(table, session.streams) if raw else table
+    model, expected = layout.sources, _expected(session)
+    alone = len(model.streams) == len(expected.streams) == 1
+    ours, theirs = model.devices, expected.devices
+    feeding = {theirs[j].stream for _, j in paired(ours, theirs, alone)}
+    known = [s for s in session.streams if s.name in feeding]
+    if not known:
+        raise _nothing_in_common(session, layout, alone)
+    table = frame_table(known, hop)
+    return with_raw_patches(table, known) if layout.raw_columns else table
+
+
+def layout_findings(session: Session, layout: Layout) -> tuple[Finding, ...]:
+    """What a model has to say of a session's channels: none when it reads them all under their own names.
+
+    Args:
+        session: with streams.
+        layout: of the model.
+    """
+    return reading_findings(_expected(session), layout.sources)
+
+
+def _expected(session: Session) -> Sources:
+    channels = tuple(expected_channels(s) for s in session.streams)
+    units = tuple(
+        tuple(_unit_behind(column, stream) for column in columns)
+        for stream, columns in zip(session.streams, channels, strict=True)
+    )
+    return Sources(tuple(s.name for s in session.streams), channels, units)
+
+
+def _unit_behind(column: str, stream: Stream) -> str:
+    """The unit of the raw channel that a column of frames describes; "" for those of sound."""
+    units = dict(zip(stream.channels, stream.units, strict=True))
+    named = [name for name in units if column.startswith(f"{name}.")]
+    return units[max(named, key=len)] if named else ""
+
+
+def _nothing_in_common(session: Session, layout: Layout, alone: bool) -> InputError:
+    names = {s.name for s in session.streams}
+    shared = sorted(names & set(layout.streams)) or (sorted(names) if alone else [])
+    if not shared:
+        return InputError(
+            "E-MODEL-STREAMS",
+            f"session {session.name!r} has streams {sorted(names)}; the model reads {sorted(layout.streams)}, and no"
+            " channel is alike in name, kind or unit",
+            hint="name files and channels as in training, or train on such sessions",
+        )
+    return InputError(
+        "E-MODEL-CHANNELS",
+        f"no channel of stream {shared[0]!r} is alike in name, kind or unit to one that the model reads, or its rate"
+        " allows none of the frequency bands",
+        hint="use the channels and about the rate of training",
+    )
+
+
+def fit_layout(tables: Sequence[FrameTable]) -> Layout:
+    """The union of the tables' streams and channels, and the robust scale of each column over all of them.
+
+    Streams of one name may differ in channels and rates: devices that are alike (``channels.py``) share their
+    columns, others get their own.
+
+    Args:
+        tables: at least one, all of one hop; looked at one after another, several times, and not kept.
+    """
+    model = _union(tables)
+    steps = [1 + n // _SAMPLED for n in _fed_rows(tables, model)]
+    shifts, scales = [], []
+    for rows in _sampled_rows(tables, model, steps):
+        for own in _column_groups(rows.shape[1]):
+            shift, scale = robust_location_scale(rows[:, own])
+            shifts.append(shift)
+            scales.append(scale)
+    return Layout(
+        tables[0].hop,
+        model.streams,
+        model.channels,
+        np.concatenate(shifts).astype(np.float32),
+        np.concatenate(scales).astype(np.float32),
+        model.units,
+    )
+
+
+def _fed_rows(tables: Sequence[FrameTable], model: Sources) -> list[int]:
+    """How many rows of all tables feed each stream of the model."""
+    counts = [0] * len(model.streams)
+    for table in tables:
+        for k, is_fed in enumerate(read_blocks(table, model).fed):
+            counts[k] += table.n_frames * is_fed
+    return counts
+
+
+def _sampled_rows(
+    tables: Sequence[FrameTable], model: Sources, steps: Sequence[int]
+) -> list[npt.NDArray[np.float32]]:
+    """Of each stream every so-manieth row that feeds it, counted over all tables."""
+    taken: list[list[npt.NDArray[np.float32]]] = [[] for _ in steps]
+    passed = [0] * len(steps)
+    for table in tables:
+        reading = read_blocks(table, model)
+        for k, step in enumerate(steps):
+            if reading.fed[k]:
+                taken[k].append(reading.blocks[k][-passed[k] % step :: step].copy())
+                passed[k] += table.n_frames
+    return [np.concatenate(rows) for rows in taken]
+
+
+def _union(tables: Sequence[FrameTable]) -> Sources:
+    """Streams in order of name; the columns of the first table that has the stream, then what others add."""
+    found: dict[str, dict[str, str]] = {}  # stream -> column -> unit
+    for table in tables:
+        own = sources_of(table)
+        for name, channels, units, block in zip(
+            own.streams, own.channels, own.units, table.blocks, strict=True
+        ):
+            known = found.setdefault(name, {})
+            units = inferred_units(name, channels, units, block)
+            if not known:
+                known.update(zip(channels, units, strict=True))
+            elif tuple(known) != channels:
+                _add(
+                    known, devices(name, tuple(known), tuple(known.values())), devices(name, channels, units)
+                )
+    names = tuple(sorted(found))
+    return Sources(
+        names, tuple(tuple(found[n]) for n in names), tuple(tuple(found[n].values()) for n in names)
+    )
+
+
+def _add(known: dict[str, str], ours: Sequence[Device], theirs: Sequence[Device]) -> None:
+    """What devices of another session of the same stream have beyond those that are known."""
+    partner = {j: i for i, j in paired(ours, theirs, alone=True)}
+    for j, device in enumerate(theirs):
+        like = {s.axis: s.name for s in ours[partner[j]].slots} if j in partner else {}
+        for slot in device.slots:
+            for statistic in slot.columns:
+                name = like.get(slot.axis, slot.name)
+                known.setdefault(f"{name}.{statistic}" if statistic else name, device.unit)
+
+
+def model_inputs(table: FrameTable, layout: Layout) -> npt.NDArray[np.float32]:
+    """(n_frames, layout.n_features): columns on the training scale, on the session's own scale, presence flags.
+
+    The session's own scale takes out how a device sits on this person; the training scale keeps absolute
+    levels such as gravity. Missing cells are 0, which is the median on either scale.
+
+    Args:
+        table: a session's frames.
+        layout: of the model.
+
+    Raises:
+        InputError: E-MODEL-CHANNELS, nothing in the table feeds the model.
+    """
+    reading = read_blocks(table, layout.sources)
+    if not any(reading.fed):
+        raise InputError(
+            "E-MODEL-CHANNELS",
+            f"no channel of streams {sorted(table.names)} is alike in name, kind or unit to one that the model reads",
+            hint="use the channels and about the rate of training",
+        )
+    total, column = len(layout.shift), 0
+    out = np.empty((table.n_frames, layout.n_features), np.float32)
+    for k, block in enumerate(reading.blocks):
+        for own in _column_groups(block.shape[1]):
+            at = slice(column + own.start, column + own.stop)
+            shift, scale = layout.shift[at], layout.scale[at]
+            out[:, at] = np.clip((block[:, own] - shift) / scale, -_LIMIT, _LIMIT)
+            behind = slice(total + at.start, total + at.stop)
+            out[:, behind] = robust_scaled(block[:, own], _LIMIT, 0.1 * scale)
+        out[:, 2 * total + k] = np.isfinite(block).any(axis=1)
+        column += block.shape[1]
+    out[~np.isfinite(out)] = 0.0
+    return out
+
+
+def _column_groups(width: int) -> list[slice]:
+    """Columns some at a time, evenly: the scaling is in float64, and a day's columns are many. None is alone:
+    numpy adds a lone column up in another order, so in other last bits."""
+    edges = np.linspace(0, width, max(1, width // _AT_ONCE) + 1).astype(int).tolist()
+    return [slice(a, b) for a, b in pairwise(edges) if a < b]

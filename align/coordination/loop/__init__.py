@@ -1,0 +1,1 @@
+"""What one training needs around its steps: rate, log, checkpoints, device, other processes."""

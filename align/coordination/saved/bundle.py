@@ -1,0 +1,293 @@
+"""The trained model: what it needs to read any session, saved as safetensors + JSON, never as pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from align.answers import Calibration, Evidence
+from align.coordination.functions.table import coordination_function
+from align.coordination.inputs.layout import Layout, layout_findings, model_inputs, session_table
+from align.coordination.network.edges import edge_gain
+from align.coordination.network.encoders import Coordinator, TextProjection, stream_encoder
+from align.coordination.network.encoding import encode_frames
+from align.coordination.plan import TrainingPlan
+from align.coordination.saved.model_format import (
+    ABOUT,
+    FORMAT,
+    WEIGHTS,
+    calibration_out,
+    check_numbers,
+    check_tensors,
+    seal_of,
+)
+from align.coordination.saved.provenance import Provenance, text_identity
+from align.coordination.trust.durations import DurationModel
+from align.datatypes import Finding, Session
+from align.errors import InputError
+from align.features.frames import FrameTable
+from align.text.protocol import TextEncoder
+
+__all__ = ["Coordination", "bundle_files", "new_coordinator"]
+
+_NOTHING = 0.02  # where nobody was held out to measure it
+_ROWS = 32_768  # frames compared with all notes at once
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coordination:
+    """A trained pair of encoders with all that it takes to align a session.
+
+    ``sharpness``: how much a frame's log odds count (neighbouring frames are not independent); ``lag`` and
+    ``lag_sd``: how far, in seconds, an exactly written time must be moved to point into its span, and how loosely
+    it does; ``reach``: 1 when it may point anywhere into the span, 0 at its middle alone. ``nothing``: prior
+    probability that a note refers to nothing in its recording; ``calibration``: what posteriors were worth on
+    people held out, where that was measured. ``provenance``: what it was made from, where that is known.
+    """
+
+    layout: Layout
+    plan: TrainingPlan
+    encoder: TextEncoder
+    durations: DurationModel
+    network: Coordinator | None = None
+    sharpness: float = 1.0
+    lag: float = 0.0
+    lag_sd: float = 30.0
+    reach: float = 1.0
+    nothing: float = _NOTHING
+    calibration: Calibration | None = None
+    provenance: Provenance | None = None
+
+    @classmethod
+    def empty(cls, layout: Layout, plan: TrainingPlan, encoder: TextEncoder) -> Coordination:
+        """Without a network yet; durations unknown.
+
+        Args:
+            layout, plan, encoder: as the fields of the same names.
+        """
+        none = DurationModel(0.0, np.zeros(encoder.dimension, np.float32), 1.0)
+        return cls(layout, plan, encoder, none)
+
+    def with_times(self, lag: float, lag_sd: float, reach: float) -> Coordination:
+        """A copy that knows how note times lie.
+
+        Args:
+            lag: seconds to add to the time written.
+            lag_sd: standard deviation of what is left, seconds, > 0.
+            reach: 1 when a time may point anywhere into its span, 0 at its middle alone.
+        """
+        return dataclasses.replace(self, lag=lag, lag_sd=lag_sd, reach=reach)
+
+    def with_durations(self, durations: DurationModel) -> Coordination:
+        """A copy that knows how long things last.
+
+        Args:
+            durations: as fitted.
+        """
+        return dataclasses.replace(self, durations=durations)
+
+    def with_network(self, network: Coordinator, sharpness: float) -> Coordination:
+        """A copy with trained encoders.
+
+        Args:
+            network: on the CPU, in evaluation mode.
+            sharpness: how much a frame's log odds count, > 0.
+        """
+        return dataclasses.replace(self, network=network, sharpness=sharpness)
+
+    def with_confidence(self, nothing: float, calibration: Calibration | None) -> Coordination:
+        """A copy that knows how sure it may be.
+
+        Args:
+            nothing: prior probability that a note refers to nothing, in (0, 1).
+            calibration: measured with that prior and the network's sharpness, or None.
+        """
+        return dataclasses.replace(self, nothing=nothing, calibration=calibration)
+
+    def with_provenance(self, provenance: Provenance) -> Coordination:
+        """A copy that knows what it was made from.
+
+        Args:
+            provenance: counts and hashes of the training data.
+        """
+        return dataclasses.replace(self, provenance=provenance)
+
+    def evidence(self, session: Session) -> Evidence:
+        """How well each frame of a session fits each of its notes; one column per note.
+
+        A note in which the text encoder finds nothing (an empty one) has log odds 0.
+
+        Args:
+            session: with at least one stream that the model knows.
+
+        Raises:
+            InputError: E-MODEL-STREAMS, E-MODEL-CHANNELS.
+        """
+        table = session_table(session, self.layout.hop, self.layout)
+        texts = [note.text for note in session.notes]
+        return self.evidence_of(table, model_inputs(table, self.layout), self.encoder.encode(texts))
+
+    def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
+        """The same from what ``evidence`` computes first.
+
+        Args:
+            table: the session's frames.
+            inputs: (n_frames, n_features) f4, from ``model_inputs``.
+            vectors: (n_notes, text dimension) f4, one row per note; zeros where there is nothing to go by.
+        """
+        similarity = np.zeros((table.n_frames, len(vectors)), np.float32)
+        log_odds, gain = similarity, np.zeros(0)
+        if self.network is not None:
+            made = encode_frames(self.network.stream, inputs)
+            del inputs  # as large as what follows
+            log_odds, silent = np.empty_like(similarity), ~vectors.any(axis=1)
+            with torch.inference_mode():
+                texts, scale = self.network.text(torch.from_numpy(vectors)), float(self.network.scale)
+                for low in range(0, table.n_frames, _ROWS):
+                    some = slice(low, low + _ROWS)
+                    similarity[some] = self.network.function(
+                        torch.from_numpy(made.vectors[some]), texts
+                    ).numpy()
+                    odds = scale * similarity[some] - made.nothing[some, None]
+                    odds[:, silent] = 0.0
+                    log_odds[some] = self.sharpness * odds
+            gain = gain if made.edges is None else edge_gain(made.edges)
+        for own in (similarity, log_odds):
+            own.flags.writeable = False  # a record copies what others could still write into
+        return Evidence(
+            log_odds=log_odds,
+            hop=table.hop,
+            first=table.first,
+            observed=table.observed,
+            durations=self.durations.of(vectors),
+            similarity=similarity,
+            method="contrastive",
+            lag=self.lag,
+            lag_sd=self.lag_sd,
+            reach=self.reach,
+            streams=table.names,
+            nothing=self.nothing,
+            calibration=self.calibration,
+            gain=gain,
+        )
+
+    def findings(self, session: Session) -> tuple[Finding, ...]:
+        """What is read by likeness, missing or left unread of a session's channels; none under the names of training.
+
+        Args:
+            session: with streams.
+        """
+        return layout_findings(session, self.layout)
+
+    def embed(self, session: Session) -> tuple[FrameTable, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Where each frame of a session lies in the space shared with texts.
+
+        Args:
+            session: with at least one stream that the model knows; its notes are not looked at.
+
+        Returns:
+            The session's frames; embeddings (n_frames, d) f4 of unit norm; the logit of "nothing" (n_frames,) f4.
+            A frame's log odds of a text are ``scale * agreement - nothing``.
+
+        Raises:
+            InputError: E-MODEL-EMPTY, the model was never trained; E-MODEL-STREAMS, E-MODEL-CHANNELS.
+        """
+        network = self.trained()
+        table = session_table(session, self.layout.hop, self.layout)
+        made = encode_frames(network.stream, model_inputs(table, self.layout))
+        return table, made.vectors, made.nothing
+
+    def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(n, d) f4: each text in the space shared with frames, unit norm; zeros for a text that says nothing.
+
+        Args:
+            texts: any.
+
+        Raises:
+            InputError: E-MODEL-EMPTY, the model was never trained.
+        """
+        network = self.trained()
+        vectors = self.encoder.encode(list(texts))
+        with torch.inference_mode():
+            embedded = network.text(torch.from_numpy(vectors)).numpy()
+        return np.where(vectors.any(axis=1, keepdims=True), embedded, np.float32(0.0))
+
+    def trained(self) -> Coordinator:
+        """The network.
+
+        Raises:
+            InputError: E-MODEL-EMPTY, the model was never trained.
+        """
+        if self.network is None:
+            raise InputError("E-MODEL-EMPTY", "the model was never trained")
+        return self.network
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the saved bytes."""
+        files = bundle_files(self)
+        return hashlib.sha256(files[ABOUT]).hexdigest()
+
+
+def new_coordinator(layout: Layout, plan: TrainingPlan, text_dimension: int) -> Coordinator:
+    """The networks of a model before training; what they are called in its files follows from this alone.
+
+    Args:
+        layout: what the stream encoder reads.
+        plan: kind and size of the encoders, and the coordination function.
+        text_dimension: columns of the text vectors.
+    """
+    function = coordination_function(plan.function, plan.dimension)
+    text = TextProjection(text_dimension, plan.dimension, noise=plan.text_noise, adapter=plan.text_adapter)
+    return Coordinator(stream_encoder(layout, plan), text, function)
+
+
+def bundle_files(model: Coordination) -> dict[str, bytes]:
+    """File name -> bytes of a saved model. No note text is in them.
+
+    The JSON holds the SHA-256 of the tensors' file and a seal, the SHA-256 of its own other content.
+
+    Args:
+        model: trained.
+
+    Raises:
+        InputError: E-MODEL-EMPTY, it has no network; E-MODEL-NONFINITE, a tensor or number that is not finite.
+    """
+    from safetensors.torch import save
+
+    layout, durations = model.layout, model.durations
+    tensors = {k: v.contiguous() for k, v in model.trained().state_dict().items()}
+    tensors["layout.shift"] = torch.from_numpy(layout.shift.copy())
+    tensors["layout.scale"] = torch.from_numpy(layout.scale.copy())
+    tensors["durations.weights"] = torch.from_numpy(durations.weights.copy())
+    check_tensors(tensors)
+    weights = save(tensors)
+    about: dict[str, object] = {
+        "format": FORMAT,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "text": text_identity(model.encoder),
+        "hop": layout.hop,
+        "streams": list(layout.streams),
+        "channels": [list(c) for c in layout.channels],
+        "units": [list(u) for u in layout.units],
+        "plan": dataclasses.asdict(model.plan),
+        "sharpness": model.sharpness,
+        "lag": model.lag,
+        "lag_sd": model.lag_sd,
+        "reach": model.reach,
+        "duration_mean": durations.mean,
+        "duration_sd": durations.sd,
+        "nothing": model.nothing,
+        "calibration": calibration_out(model.calibration),
+        "provenance": None if model.provenance is None else dataclasses.asdict(model.provenance),
+    }
+    check_numbers(about)
+    about["seal"] = seal_of(about)
+    return {WEIGHTS: weights, ABOUT: (json.dumps(about, indent=1, sort_keys=True) + "\n").encode()}

@@ -1,0 +1,1 @@
+"""What a model is asked: embeddings, classes, spans for a text, texts for a span, what to describe next."""

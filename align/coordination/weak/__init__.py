@@ -1,0 +1,1 @@
+"""Learning from notes whose spans nobody told."""
