@@ -4,16 +4,13 @@
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Folds are by person, as in
 ``benchmarks.alignment``. Units see the streams of all training people and none of their notes; the coordination then
-learns from the true spans of so many of them, and aligns the untimed notes of the people left out. Four ways:
+learns from the true spans of so many of them, and aligns the untimed notes of the people left out. Three ways:
 
 - "scratch": as ``align train`` does it.
 - "trunk": the encoder's entry and trunk (``encoders.trunk_state``) are trained by masked prediction first, in the
   rounds of ``tokens.units``, and every network of the coordination starts from them.
 - "stream": the encoder starts at random and reads one stream more: the contextual embedding of ``fit_units``, on its
   leading components.
-
-- "frozen": as "trunk", but entry and trunk stay as they are; only the heads and the text side learn.
-
 All have the same settings; none was tuned here.
 """
 
@@ -24,15 +21,12 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
 from torch import nn
 
-from align.coordination import training as coordination_training
 from align.coordination.inputs.layout import fit_layout, model_inputs, session_table
 from align.coordination.network.encoders import StreamEncoder, stream_encoder
 from align.datatypes import Session, Stream
@@ -51,7 +45,7 @@ from pipelines.evaluate import align_sessions
 from pipelines.settings import load_settings
 from pipelines.train import plan_of, train_model
 
-WAYS = ("scratch", "trunk", "frozen", "stream")
+WAYS = ("scratch", "trunk", "stream")
 Weights = dict[str, torch.Tensor]
 _HEADS = ("embed.", "nothing.", "edges.")
 _COMPONENTS = 16  # of the contextual embedding
@@ -115,27 +109,6 @@ def pretrained_trunk(train: Sequence[Session], hop: float, plan: UnitPlan) -> We
     return weights
 
 
-@contextmanager
-def starting_from(trunk: Weights | None, *, frozen: bool = False) -> Iterator[None]:
-    """Every coordinator that is trained inside starts from these weights, and keeps them where they are frozen."""
-    if trunk is None:
-        yield
-        return
-    made = coordination_training.new_coordinator
-
-    def started(*arguments):  # type: ignore[no-untyped-def]
-        coordinator = made(*arguments)
-        missing = coordinator.stream.load_state_dict(trunk, strict=False)
-        assert not missing.unexpected_keys
-        assert all(key.startswith(_HEADS) for key in missing.missing_keys)
-        for name, parameter in coordinator.stream.named_parameters():
-            parameter.requires_grad_(not (frozen and name in trunk))
-        return coordinator
-
-    with mock.patch.object(coordination_training, "new_coordinator", started):
-        yield
-
-
 def rows_of(session: Session, hop: float) -> tuple[int, np.ndarray]:
     """The first frame's number and the frames of all streams side by side."""
     table = frame_table(session.streams, hop)
@@ -185,7 +158,7 @@ def run_fold(
     hop, began = hop_of(train), time.perf_counter()
     plan = UnitPlan(epochs=options.epochs)
     silent = [dataclasses.replace(s, notes=(), truth=None) for s in train]
-    trunk = pretrained_trunk(silent, hop, plan) if {"trunk", "frozen"} & set(options.ways) else None
+    trunk = pretrained_trunk(silent, hop, plan) if "trunk" in options.ways else None
     print(f"  hop {hop:g} s: trunk in {time.perf_counter() - began:.0f} s", flush=True)
     began = time.perf_counter()
     richer = unit_streams(train, test, hop, plan) if "stream" in options.ways else (train, test)
@@ -195,9 +168,8 @@ def run_fold(
         for count in options.people:
             for way in options.ways:
                 lessons, asked = richer if way == "stream" else (train, test)
-                start = trunk if way in ("trunk", "frozen") else None
-                with starting_from(start, frozen=way == "frozen"):
-                    model, seconds = train_model(of_people(lessons, count, seed), settings)
+                start = trunk if way == "trunk" else None
+                model, seconds = train_model(of_people(lessons, count, seed), settings, trunk=start)
                 iou = pool(align_sessions(asked, "contrastive", RunConfig(), model)).mean_iou
                 print(f"  seed {seed}, {count} people, {way}: {iou:.3f} in {seconds:.0f} s", flush=True)
                 yield count, way, iou

@@ -39,6 +39,12 @@ __all__ = ["command"]
     "--resume", is_flag=True, help="Go on from the checkpoints in the model folder, if there are any."
 )
 @click.option(
+    "--start-from",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="Begin with the trunk of another model's encoder.",
+)
+@click.option(
     "--tensorboard", type=click.Path(path_type=Path), metavar="FOLDER", help="Also write TensorBoard events."
 )
 @settings_options("training.preset", "training.epochs", "training.device", "training.seed", "text.encoder")
@@ -55,7 +61,7 @@ def command(
     """Learn what notes mean from session folders (or folders of them), or from one folder of shards.
 
     With --truth-file from true spans; without, from the notes alone: from their times, or only their order. Shards
-    (python -m pipelines.shards) hold their true spans, and need not fit into memory.
+    (of align batch --job prepare) hold their true spans, and need not fit into memory.
     """
     from pipelines.run import findings_of
     from pipelines.shards import only_shards
@@ -67,6 +73,7 @@ def command(
         read_sessions,
         train_model,
         train_stored,
+        trunk_of,
         write_model,
     )
     from pipelines.training_folder import Keeping, check_training_folder, leads, training_journal
@@ -80,16 +87,19 @@ def command(
         inputs = input_files(sessions, notes_file, truth_file)
     else:
         read, inputs = [], shards.inputs
+    trunk = None if asked["start_from"] is None else trunk_of(asked["start_from"])
     with (
         tensorboard_lines(asked["tensorboard"] if leads() else None) as event,
         training_display(is_shown=leads()) as (tell, show),
         training_journal(out, keeping, MODEL_FILES, (event, show)) as (journal, lines),
     ):
         if shards is None:
-            model, seconds = train_model(read, settings, tell, journal)
+            model, seconds = train_model(read, settings, tell, journal, trunk)
         else:
-            model, seconds = train_stored(shards.stored, settings, tell, journal)
+            model, seconds = train_stored(shards.stored, settings, tell, journal, trunk)
         names = {"--notes-file": notes_file, "--truth-file": truth_file}
+        if asked["start_from"] is not None:
+            names["--start-from"] = str(asked["start_from"])
         options = [word for name, value in names.items() if value is not None for word in (name, value)]
         words = ("align", "train", *map(str, sessions), "-o", str(out), *options)
         own = [finding for session in read for finding in model.findings(session)]
@@ -100,6 +110,8 @@ def command(
         source = "true spans" if truth_file or shards else "notes"
         number = len(read) if shards is None else len(shards.stored)
         count = f"{number} session" + "s" * (number > 1)
+        if shards is not None and shards.n_failed:
+            say(f"W-SHARDS {shards.n_failed} sessions failed when shards were made, and are left out")
         say(f"learned from {source} of {count} in {seconds:.1f} s; text encoder {model.encoder.name}")
         for line, times in Counter(f"{f.code} {f.message}" for f in own).items():
             say(f"{line} (in {times} of {len(read)} sessions)")

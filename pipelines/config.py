@@ -165,6 +165,10 @@ class TrainingConfig:
         default="auto",
         metadata=about("share of the time no note speaks of; auto: estimated", above=0, most=0.99),
     )
+    self_training: int = field(
+        default=0,
+        metadata=about("trainings more, each with what the last was sure of without notes", least=0, most=10),
+    )
 
 
 @dataclass(frozen=True, slots=True)

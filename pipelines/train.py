@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from align.coordination import Coordination, TrainingPlan
     from align.coordination.loop.journal import Journal
     from align.coordination.streaming import StoredSession
+    from align.coordination.training import Trunk
 
 __all__ = [
     "MODEL_FILES",
@@ -32,6 +33,7 @@ __all__ = [
     "read_sessions",
     "train_model",
     "train_stored",
+    "trunk_of",
     "write_model",
 ]
 
@@ -99,6 +101,7 @@ def train_model(
     settings: Settings,
     progress: Progress | None = None,
     journal: Journal | None = None,
+    trunk: Trunk | None = None,
 ) -> tuple[Coordination, float]:
     """Learn from sessions: from their truth where they carry it, else from their notes.
 
@@ -106,6 +109,7 @@ def train_model(
         sessions, settings: to learn from, and how.
         progress: called as ``progress(stage, done, total)``.
         journal: where lines and checkpoints go, see ``pipelines.training_folder``.
+        trunk: what the stream encoder starts from, see ``trunk_of``.
 
     Returns:
         The model and the seconds that training took.
@@ -122,7 +126,7 @@ def train_model(
             hint="name the notes with --notes-file, or true spans with --truth-file",
         )
     start = time.perf_counter()
-    model = fit_coordination(sessions, plan_of(settings.config), progress, journal)
+    model = fit_coordination(sessions, plan_of(settings.config), progress, journal, trunk=trunk)
     return model, time.perf_counter() - start
 
 
@@ -131,12 +135,13 @@ def train_stored(
     settings: Settings,
     progress: Progress | None = None,
     journal: Journal | None = None,
+    trunk: Trunk | None = None,
 ) -> tuple[Coordination, float]:
     """Learn from the true spans of shards, without holding all of them in memory.
 
     Args:
         stored: from ``pipelines.shards.read_shards``.
-        settings, progress, journal: as for ``train_model``.
+        settings, progress, journal, trunk: as for ``train_model``.
 
     Returns:
         The model and the seconds that training took.
@@ -147,8 +152,23 @@ def train_stored(
     from align.coordination.fitting import fit_stored
 
     start = time.perf_counter()
-    model = fit_stored(stored, plan_of(settings.config), progress, journal)
+    model = fit_stored(stored, plan_of(settings.config), progress, journal, trunk=trunk)
     return model, time.perf_counter() - start
+
+
+def trunk_of(model: Path) -> Trunk:
+    """What another training may start from: the stream encoder of a model, between its entry and its heads.
+
+    Args:
+        model: its folder.
+
+    Raises:
+        InputError: as ``load_coordination``.
+    """
+    from align.coordination import load_coordination
+    from align.coordination.network.encoders import trunk_state
+
+    return trunk_state(load_coordination(model).trained().stream)
 
 
 def write_model(

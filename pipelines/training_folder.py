@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["CHECKPOINTS", "LOG", "Keeping", "check_training_folder", "leads", "log_bytes", "training_journal"]
 
 LOG = "training.jsonl"
-CHECKPOINTS = ("held-out.checkpoint", "final.checkpoint")
+_AGAIN = ("", *(f"-{k}" for k in range(2, 12)))  # of the trainings that learn from what the last was sure of
+CHECKPOINTS = tuple(f"{name}{again}.checkpoint" for name in ("held-out", "final") for again in _AGAIN)
 _MODEL = "model.json"
 _LARGEST = 40_000_000_000  # bytes of a checkpoint
 Lines = list[Mapping[str, object]]

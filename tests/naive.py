@@ -1035,3 +1035,22 @@ def greatest_saving(x, known):
         if saving > best:
             best, where = float(saving), s
     return best, where
+
+
+# --- self-training
+
+
+def chain_posteriors(log_odds, leave):
+    """(n, k + 1) posterior of every state of a chain by the sum over all its paths; the last state has log odds 0."""
+    n, k = len(log_odds), len(log_odds[0])
+    leave = [min(0.5, p) for p in [*leave, sum(leave) / k]]
+    total = np.zeros((n, k + 1))
+    for path in itertools.product(range(k + 1), repeat=n):
+        p = 1.0 / (k + 1)
+        for t, state in enumerate(path):
+            if t:
+                p *= 1 - leave[path[t - 1]] if state == path[t - 1] else leave[path[t - 1]] / k
+            p *= math.exp(log_odds[t][state]) if state < k else 1.0
+        for t, state in enumerate(path):
+            total[t, state] += p
+    return total / total.sum(axis=1, keepdims=True)

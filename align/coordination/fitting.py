@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -31,12 +32,13 @@ from align.coordination.streaming import (
     stored_provenance,
     streamed_examples,
 )
-from align.coordination.training import Lesson, Progress, fit_network
+from align.coordination.training import Lesson, Progress, Trunk, fit_network
 from align.coordination.trust.durations import DurationModel, fit_durations
-from align.coordination.trust.sharpness import fit_confidence
+from align.coordination.trust.sharpness import fit_confidence, usual_sharpness
 from align.coordination.weak.hints import with_hints
 from align.coordination.weak.lags import note_lag
 from align.coordination.weak.learning import learn_weakly
+from align.coordination.weak.pseudo import pseudo_labelled
 from align.coordination.weak.sharp import with_sharp_frames
 from align.datatypes import Session
 from align.errors import InputError, ParameterError
@@ -55,6 +57,8 @@ def fit_coordination(
     plan: TrainingPlan | None = None,
     progress: Progress | None = None,
     journal: Journal | None = None,
+    *,
+    trunk: Trunk | None = None,
 ) -> Coordination:
     """Learn encoders of streams and notes that agree, from true spans or from note times alone.
 
@@ -68,11 +72,14 @@ def fit_coordination(
         progress: called as ``progress(stage, done, total)``.
         journal: gets a line an epoch and the checkpoints; with the checkpoints of an interrupted training in it
             that training goes on, and ends in the same model as if nothing had happened.
+        trunk: what the stream encoder starts from between entry and heads, as ``trunk_state`` gives it of another
+            model's, or of masked prediction's; default: from random numbers.
 
     Raises:
         InputError: E-TOO-FEW-PAIRS, E-MODEL-CHANNELS; E-TRAIN-DEGENERATE, the loss is not finite; E-CHECKPOINT,
             E-CHECKSUM, a checkpoint of another training or a damaged one.
-        ParameterError: a name that is in no table, or more processes than sessions in a batch.
+        ParameterError: a name that is in no table, more processes than sessions in a batch, a trunk of another kind,
+            width or depth.
         ResourceError: E-DEVICE, the device asked for is not there; E-DEVICE-MEMORY.
     """
     plan = plan or TrainingPlan()
@@ -92,7 +99,7 @@ def fit_coordination(
     ]
     examples = with_sharp_frames(people_apart(examples, [s.name for s in sessions]), sessions)
     examples = with_hints(examples, sessions, [[note for note, _ in r] for r in rows], encoder)
-    labelled = [e for e in examples if np.isfinite(e.spans).any()]
+    every, labelled = examples, [e for e in examples if np.isfinite(e.spans).any()]
     times = [[note for note, _ in r] for r in rows]
     weak = [(e, n) for e, n in zip(examples, times, strict=True) if not np.isfinite(e.spans).any() and n]
     model = Coordination.empty(layout, plan, encoder).with_provenance(
@@ -105,7 +112,8 @@ def fit_coordination(
         examples = labelled
     if weak:
         examples, vocabulary, model = learn_weakly(labelled, weak, vocabulary, model, tell)
-    return _trained(model, examples, vocabulary, device, (tell, journal or Journal()))
+    undescribed = [e for e in every if not len(e.notes)] if plan.self_training else []
+    return _trained(model, examples, vocabulary, device, (tell, journal or Journal()), undescribed, trunk)
 
 
 def fit_stored(
@@ -115,6 +123,7 @@ def fit_stored(
     journal: Journal | None = None,
     *,
     held_bytes: int = HELD_BYTES,
+    trunk: Trunk | None = None,
 ) -> Coordination:
     """The same from sessions whose frames are stored: memory holds the notes of all, and the frames of some.
 
@@ -126,6 +135,7 @@ def fit_stored(
             notes have to be placed in all sessions at once.
         plan, progress, journal: as for ``fit_coordination``; the plan's hop is that of the frames, or None.
         held_bytes: of whole examples that are kept in memory from one step to the next.
+        trunk: as for ``fit_coordination``.
 
     Raises:
         InputError: E-SHARDS, frames of several hops, or notes without true spans; as ``fit_coordination``.
@@ -154,7 +164,7 @@ def fit_stored(
     model = model.with_durations(_durations_of_spans(labelled, vocabulary, layout.hop))
     lag = note_lag([s.told for s in stored])
     model = model if lag is None else model.with_times(*lag, reach=1.0)
-    return _trained(model, labelled, vocabulary, device, (tell, journal or Journal()))
+    return _trained(model, labelled, vocabulary, device, (tell, journal or Journal()), trunk=trunk)
 
 
 def _trained(
@@ -163,11 +173,20 @@ def _trained(
     vocabulary: Vocabulary,
     device: torch.device,
     told: tuple[Progress, Journal],
+    undescribed: Sequence[Example] = (),
+    trunk: Trunk | None = None,
 ) -> Coordination:
-    """The model with a network and how sure it may be: measured on people held out, then all are learned from."""
+    """The model with a network and how sure it may be: measured on people held out, then all are learned from.
+
+    Each network teaches itself from ``undescribed``, if there are any: that of the people held out hears of them from
+    nobody else.
+    """
     plan, (tell, journal) = model.plan, told
     measured = _some_people(examples)
     epochs = plan.epochs
+    lasting = np.exp(model.durations.of(vocabulary.vectors)[:, 0])
+    looks = usual_sharpness(float(np.mean([len(e.inputs) / max(1, len(e.notes)) for e in measured])))
+    soft = any(e.soft is not None for e in measured)
     with joined(device) as world, threads_for(plan.width):
         if plan.batch < world.size:
             raise ParameterError("batch", plan.batch, f"at least {world.size}, a session for every process")
@@ -179,9 +198,15 @@ def _trained(
             outside = {id(e) for e in left_out}
             learned = [e for e in examples if id(e) not in outside]
             name = "held-out" if left_out else "final"
-            lesson = Lesson(name, learned, left_out, vocabulary, model.layout, epochs, seed)
+            lesson = Lesson(name, learned, left_out, vocabulary, model.layout, epochs, seed, trunk)
             fitted = fit_network(lesson, plan, device, world, journal, tell)
             epochs = fitted.epochs  # as many as were best for people held out
+            for again in range(plan.self_training if undescribed else 0):
+                sure = pseudo_labelled(
+                    fitted.network, undescribed, vocabulary, lasting, looks, seed, soft=soft
+                )
+                lesson = dataclasses.replace(lesson, name=f"{name}-{again + 2}", examples=[*learned, *sure])
+                fitted = fit_network(lesson, plan, device, world, journal, tell)
             return fitted.network
 
         sure = fit_confidence(measured, vocabulary, model, train)

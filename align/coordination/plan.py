@@ -21,6 +21,7 @@ _RANGES = {
     "heads": (1, 64),
     "longest": (16, 10**7),
     "rounds": (1, 100),
+    "self_training": (0, 10),
     "average": (0.0, 0.99999),
     "text_noise": (0.0, 100.0),
     "text_adapter": (0, 8192),
@@ -66,6 +67,8 @@ class TrainingPlan:
         rounds: of expectation-maximisation when only note times or their order are known.
         nothing_share: share of the time that no note speaks of, in (0, 1), for learning without spans; None: as in
             the labelled sessions, without any the share under which the notes are most surely placed.
+        self_training: times that the network, once trained, is trained anew with what it was sure of in sessions
+            without notes (``weak/pseudo.py``); each costs as much as the first. 0: such sessions are not learned from.
         hop: seconds per frame, or None: chosen from the sessions' lengths and numbers of notes.
         encoder: text encoder, a name of ``align.text.text_encoder``.
         text_noise, text_adapter: of the projection of texts (``text_projection.py``): length of the noise on a text's
@@ -101,6 +104,7 @@ class TrainingPlan:
     longest: int = 4096
     rounds: int = 14
     nothing_share: float | None = None
+    self_training: int = 0
     hop: float | None = None
     encoder: str = "auto"
     text_noise: float = 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,15 +18,16 @@ from align.coordination.loop.journal import PARTS, Journal
 from align.coordination.loop.schedule import Schedule, seed_of
 from align.coordination.losses.batch_loss import BatchLoss, Piece
 from align.coordination.network.augment import augmented, time_warp
-from align.coordination.network.encoders import Coordinator
+from align.coordination.network.encoders import Coordinator, start_trunk
 from align.coordination.plan import TrainingPlan
 from align.coordination.saved.bundle import new_coordinator
 from align.coordination.streaming import stand_in
 from align.errors import InputError
 
-__all__ = ["Fitted", "Lesson", "Progress", "fit_network"]
+__all__ = ["Fitted", "Lesson", "Progress", "Trunk", "fit_network"]
 
 Progress = Callable[[str, int, int], None]
+Trunk = Mapping[str, torch.Tensor]
 _LONGEST_GRADIENT = 1.0  # steeper ones are shortened to it
 
 
@@ -42,6 +43,7 @@ class Lesson:
         layout: of the model.
         epochs: passes to make, at most the plan's.
         seed: of weights, order and dropout.
+        trunk: what the stream encoder starts from between entry and heads, as ``trunk_state`` gives it, or None.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Lesson:
     layout: Layout
     epochs: int
     seed: int
+    trunk: Trunk | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,13 +79,14 @@ def fit_network(
 
     Raises:
         InputError: E-TRAIN-DEGENERATE, loss or gradient are not finite; E-CHECKPOINT, E-CHECKSUM.
+        ParameterError: a trunk of another kind, width or depth.
         ResourceError: E-DEVICE-MEMORY.
     """
     schedule = Schedule(len(lesson.examples), plan.batch, plan.epochs, plan.learning_rate, lesson.seed)
     with reproducible(device, lesson.seed):
         state, judge = _begun(lesson, plan, device, world)
         known_by = [stand_in(e) for e in lesson.examples]
-        training = identity(lesson.name, plan, lesson.seed, known_by, lesson.vocabulary)
+        training = identity(lesson.name, plan, lesson.seed, known_by, lesson.vocabulary, lesson.trunk or {})
         _resume(state, journal, lesson.name, training)
         while state.step < lesson.epochs * schedule.per_epoch and not _is_over(state, plan.patience):
             began, step = time.perf_counter(), state.step
@@ -112,7 +116,10 @@ def _begun(
 ) -> tuple[TrainingState, BatchLoss | None]:
     """The training before its first step, and what judges it on the people kept back."""
     texts = lesson.vocabulary
-    coordinator = new_coordinator(lesson.layout, plan, texts.vectors.shape[1]).to(device)
+    coordinator = new_coordinator(lesson.layout, plan, texts.vectors.shape[1])
+    if lesson.trunk is not None:
+        start_trunk(coordinator.stream, lesson.trunk)
+    coordinator = coordinator.to(device)
     batch_loss = BatchLoss(coordinator, texts, lesson.examples, plan, world).to(device).train()
     optimiser = torch.optim.AdamW(
         batch_loss.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay

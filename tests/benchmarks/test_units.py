@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from align.coordination import fit_coordination
-from align.coordination import training as coordination_training
 from align.datatypes import Segmentation, Stream
 from align.tokens.units.model import fit_units
 from align.tokens.units.plan import UnitPlan
@@ -25,18 +24,9 @@ def test_a_trunk_is_learned_and_every_network_starts_from_it(monkeypatch: pytest
     silent = [dataclasses.replace(s, notes=(), truth=None) for s in sessions]
     trunk = units.pretrained_trunk(silent, 0.5, PLAN)
     assert {key.split(".")[0] for key in trunk} == {"enter", "enter_norm", "blocks", "leave_norm"}
-    made = coordination_training.new_coordinator
-    with units.starting_from(trunk):
-        assert coordination_training.new_coordinator is not made
-        model = fit_coordination(sessions, dataclasses.replace(TINY, epochs=1, learning_rate=1e-12))
-    assert coordination_training.new_coordinator is made
+    model = fit_coordination(sessions, dataclasses.replace(TINY, epochs=1, learning_rate=1e-12), trunk=trunk)
     weights = model.network.stream.state_dict()
     assert all(torch.allclose(weights[key], trunk[key], atol=1e-9) for key in trunk)
-    for frozen in (True, False):
-        with units.starting_from(trunk, frozen=frozen):
-            model = fit_coordination(sessions, dataclasses.replace(TINY, epochs=1))
-        weights = model.network.stream.state_dict()
-        assert all(torch.equal(weights[key], trunk[key]) == frozen for key in trunk)
 
 
 def test_the_embedding_becomes_a_stream_on_the_clock_of_the_others() -> None:

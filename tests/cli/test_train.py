@@ -162,6 +162,19 @@ def test_sessions_that_differ_in_channels_and_none_at_all(
     train(SAMPLES / "none", "-o", tmp_path / "n").refused("E-NO-FILE")
 
 
+def test_a_training_starts_from_another_model(train: Train, sessions: Path, tmp_path: Path) -> None:
+    with_truth(sessions)
+    told = (sessions, "--truth-file", "truth.csv", "--preset", "small")
+    assert train(*told, "-o", tmp_path / "first").code == 0
+    assert train(*told, "-o", tmp_path / "same").code == 0
+    assert train(*told, "-o", tmp_path / "second", "--start-from", tmp_path / "first").code == 0
+    weights = [(tmp_path / m / "model.safetensors").read_bytes() for m in ("first", "same", "second")]
+    assert weights[0] == weights[1] != weights[2]
+    assert "--start-from" in " ".join(record(tmp_path / "second", "train.json")["command"])
+    train(sessions, "-o", tmp_path / "wide", "--start-from", tmp_path / "first").refused("E-PARAM", 2)
+    train(*told, "-o", tmp_path / "none", "--start-from", tmp_path / "nowhere").refused("E-NO-FILE")
+
+
 # --- interrupted trainings
 
 

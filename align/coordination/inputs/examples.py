@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,15 @@ from align.errors import InputError
 from align.features.frames import FrameTable
 from align.text.protocol import TextEncoder
 
-__all__ = ["Example", "Vocabulary", "make_vocabulary", "people_apart", "span_example", "usable_notes"]
+__all__ = [
+    "Example",
+    "Vocabulary",
+    "make_vocabulary",
+    "people_apart",
+    "span_example",
+    "stretches",
+    "usable_notes",
+]
 
 NOTHING = -1
 UNKNOWN = -2  # frames that do not count: outside every run
@@ -153,3 +162,13 @@ def people_apart(examples: Sequence[Example], names: Sequence[str]) -> list[Exam
     if len({e.group for e in examples}) > 1:
         return list(examples)
     return [replace(e, group=name) for e, name in zip(examples, names, strict=True)]
+
+
+def stretches(values: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """(start, end, value) of every longest run of one value, in order.
+
+    Args:
+        values: (n,), at least one.
+    """
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(values)) + 1, [len(values)]])
+    return [(int(a), int(b), int(values[a])) for a, b in pairwise(edges)]

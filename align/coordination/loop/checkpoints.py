@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -145,7 +145,12 @@ _COUNTERS = ("step", "best_epoch", "best_score", "sums", "counts", "seconds", "l
 
 
 def identity(
-    name: str, plan: TrainingPlan, seed: int, examples: Sequence[Example], vocabulary: Vocabulary
+    name: str,
+    plan: TrainingPlan,
+    seed: int,
+    examples: Sequence[Example],
+    vocabulary: Vocabulary,
+    trunk: Mapping[str, torch.Tensor],
 ) -> str:
     """SHA-256 of everything that decides what a training does, but for the device and the number of processes.
 
@@ -155,12 +160,14 @@ def identity(
         seed: of this training.
         examples: to learn from, in order.
         vocabulary: the training texts, which enter as their vectors.
+        trunk: weights that the encoder starts from; may be empty.
     """
     settings = dataclasses.asdict(plan) | {"device": ""}
     hashed = hashlib.sha256(json.dumps([FORMAT, name, seed, settings], sort_keys=True).encode())
     arrays = [vocabulary.vectors, vocabulary.same]
     for e in examples:
         arrays += [e.inputs, e.target, e.notes, e.spans, np.zeros(0) if e.soft is None else e.soft]
+    arrays += [trunk[key].numpy() for key in sorted(trunk)]
     for array in arrays:
         hashed.update(f"{array.dtype} {array.shape}".encode())
         hashed.update(np.ascontiguousarray(array).data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from align.coordination.functions.table import training_objective
-from align.coordination.inputs.examples import NOTHING, UNKNOWN, Example, Vocabulary
+from align.coordination.inputs.examples import NOTHING, UNKNOWN, Example, Vocabulary, stretches
 from align.coordination.loop.device import autocast
 from align.coordination.loop.distributed import World
 from align.coordination.losses.table import both_ways, pair_loss, soft_frame_loss
@@ -123,7 +122,8 @@ class BatchLoss(nn.Module):
             (i, a, b, text)
             for i, (_, target, soft, _) in enumerate(pieces)
             if soft is None
-            for a, b, text in _stretches(target)
+            for a, b, text in stretches(target)
+            if text >= 0
         ]
         index = torch.tensor([text for *_, text in found], dtype=torch.int64, device=self.texts.device)
         pooled = [
@@ -194,9 +194,3 @@ def _spread(soft: torch.Tensor, notes: np.ndarray, n_texts: int) -> torch.Tensor
     """(n_frames, n_notes + 1) per note -> (n_frames, n_texts + 1) per text."""
     columns = torch.from_numpy(np.append(notes, n_texts)).to(soft.device)
     return torch.zeros(len(soft), n_texts + 1, device=soft.device).index_add_(1, columns, soft)
-
-
-def _stretches(target: np.ndarray) -> list[tuple[int, int, int]]:
-    """(start, end, text) of every stretch of one text."""
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(target)) + 1, [len(target)]])
-    return [(int(a), int(b), int(target[a])) for a, b in pairwise(edges) if target[a] >= 0]

@@ -26,7 +26,8 @@ from align.errors import ParameterError
 
 __all__ = ["Coordinator", "StreamEncoder", "TextProjection", "start_trunk", "stream_encoder", "trunk_state"]
 
-_HEADS = ("enter.", "embed.", "nothing.", "edges.")  # bound to the layout or to the shared space
+_ENTRY = "enter."  # bound to the layout
+_HEADS = ("embed.", "nothing.", "edges.")  # bound to the shared space
 
 
 def stream_encoder(layout: Layout, plan: TrainingPlan) -> nn.Module:
@@ -100,7 +101,8 @@ def trunk_state(encoder: nn.Module) -> dict[str, torch.Tensor]:
     Args:
         encoder: as ``stream_encoder`` makes it.
     """
-    return {k: v.detach().clone() for k, v in encoder.state_dict().items() if not k.startswith(_HEADS)}
+    own = encoder.state_dict()
+    return {k: v.detach().clone() for k, v in own.items() if not k.startswith((_ENTRY, *_HEADS))}
 
 
 def start_trunk(encoder: nn.Module, trunk: Mapping[str, torch.Tensor]) -> None:
@@ -108,14 +110,14 @@ def start_trunk(encoder: nn.Module, trunk: Mapping[str, torch.Tensor]) -> None:
 
     Args:
         encoder: of the same kind, width and depth; changed in place.
-        trunk: as ``trunk_state`` gives it; heads in it are passed over.
+        trunk: as ``trunk_state`` gives it; an entry in it must fit, too; heads are passed over.
 
     Raises:
         ParameterError: names or shapes that are not this encoder's.
     """
-    own = trunk_state(encoder)
+    own, wanted = encoder.state_dict(), trunk_state(encoder).keys()
     given = {k: v for k, v in trunk.items() if not k.startswith(_HEADS)}
-    wrong = sorted(k for k in own.keys() ^ given.keys() if k) + sorted(
+    wrong = sorted((wanted - given.keys()) | (given.keys() - own.keys())) + sorted(
         k for k in own.keys() & given.keys() if own[k].shape != given[k].shape
     )
     if wrong:
