@@ -185,16 +185,36 @@ def test_the_decoder_decides_what_the_evidence_alone_leaves_open():
     def score_of(gain):
         def score(which, clocks):
             asked.append((tuple(which), dict(clocks)))
-            return gain if clocks else 0.0
+            return gain if clocks and clocks[""].shift != evidence.lag else 0.0
 
         return score
 
     assert fit_author_clocks(evidence, notes) == {}
     assert fit_author_clocks(evidence, notes, score_of(5.0)) == {}  # less than the search costs
+    asked.clear()
     found = fit_author_clocks(evidence, notes, score_of(30.0))
     assert found[""].shift == pytest.approx(-35.0, abs=10.0)
-    assert [clocks for _, clocks in asked[-2:]] == [found, {}]
+    assert [clocks for _, clocks in asked] == [{}, found]  # it is tighter than the usual lag: that has no rival
     assert asked[0][0] == tuple(range(20))
+
+
+def test_loose_times_are_no_shifted_clock():
+    """Times that scatter more than is usual suit many shifts a little better: the usual lag, as loose, is the rival."""
+    evidence, spans = planted(3, strength=0.03, lag_sd=4.0)
+    notes = written(spans, sd=40.0)
+
+    def score_of(looser, shifted):
+        def score(which, clocks):
+            if not clocks:
+                return 0.0
+            return shifted if clocks[""].shift != evidence.lag else looser
+
+        return score
+
+    assert fit_author_clocks(evidence, notes, score_of(0.0, 30.0))[""].shift != evidence.lag
+    clock = fit_author_clocks(evidence, notes, score_of(25.0, 30.0))[""]
+    assert (clock.shift, clock.sd > evidence.lag_sd) == (evidence.lag, True)
+    assert fit_author_clocks(evidence, notes, score_of(2.0, 6.0)) == {}
 
 
 def test_notes_outside_the_recording_do_not_enter_the_decoders_word():
