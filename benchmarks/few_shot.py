@@ -1,12 +1,14 @@
 """How few people and how few notes are enough: mean IoU on people left out, against what was learned from.
 
     python -m benchmarks.few_shot [SET...] [--people 1 2 5 10 21] [--notes 5 20 100] [--folds 5] [--most 1]
-                                  [--seeds 0 1 2]
+                                  [--seeds 0 1 2] [--unlabelled]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. A row of the table learns from the
 true spans of so many people, or of so many notes; the people and notes are drawn at random by the seed, and those of
 a smaller row are among those of a larger. All rows align the same untimed notes of the people left out. Beside
-them equal slices, which learn nothing. A row for more people than there are takes them all, once.
+them equal slices, which learn nothing. A row for more people than there are takes them all, once. With --unlabelled the
+streams of all other training people are given, too, without a note, and the network teaches itself from them once
+(``training.self_training`` 1).
 """
 
 from __future__ import annotations
@@ -87,10 +89,11 @@ def lessons(
         yield f"{count} notes", of_notes(train, count, seed)
 
 
-def iou_of(lesson: list[Session], test: Sequence[Session], seed: int) -> float:
+def iou_of(lesson: list[Session], silent: Sequence[Session], test: Sequence[Session], seed: int) -> float:
     """Mean IoU on the test sessions; NaN where that is too little to learn from."""
+    settings = load_settings(options={"training.seed": seed, "training.self_training": int(bool(silent))})
     try:
-        model, _ = train_model(lesson, load_settings(options={"training.seed": seed}))
+        model, _ = train_model([*lesson, *silent], settings)
     except InputError as error:
         if error.code != "E-TOO-FEW-PAIRS":
             raise
@@ -110,7 +113,13 @@ def run_set(data: Path, name: str, options: argparse.Namespace) -> list[str]:
         slices.append(pool(align_sessions(test, "equal-slices", RunConfig(), None)).mean_iou)
         for seed in options.seeds:
             for row, lesson in lessons(train, options, seed):
-                iou = iou_of(lesson, test, seed)
+                taken = {person(s) for s in lesson}
+                silent = [
+                    dataclasses.replace(s, notes=(), truth=None)
+                    for s in (train if options.unlabelled else ())
+                    if person(s) not in taken
+                ]
+                iou = iou_of(lesson, silent, test, seed)
                 found.setdefault(row, []).append(iou)
                 sizes.setdefault(row, []).append(sum(len(s.truth or ()) for s in lesson))
                 print(f"  {name} fold {fold} seed {seed}: {row}, mean IoU {iou:.3f}", flush=True)
@@ -132,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--most", type=int, default=1, help="folds that are run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--unlabelled", action="store_true", help="the other people's streams, without notes")
     options = parser.parse_args(arguments)
     data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
     rows = [row for name in options.sets for row in run_set(data, name, options)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from align.coordination.inputs.examples import (
@@ -34,7 +36,7 @@ from align.coordination.streaming import (
 )
 from align.coordination.training import Lesson, Progress, Trunk, fit_network
 from align.coordination.trust.durations import DurationModel, fit_durations
-from align.coordination.trust.sharpness import fit_confidence, usual_sharpness
+from align.coordination.trust.sharpness import Said, fit_confidence
 from align.coordination.weak.hints import with_hints
 from align.coordination.weak.lags import note_lag
 from align.coordination.weak.learning import learn_weakly
@@ -42,12 +44,16 @@ from align.coordination.weak.pseudo import pseudo_labelled
 from align.coordination.weak.sharp import with_sharp_frames
 from align.datatypes import Session
 from align.errors import InputError, ParameterError
-from align.features.frames import natural_hop
+from align.features.captions import Description, describe
+from align.features.frames import FrameTable, natural_hop
 from align.features.heartbeats import BEAT_S, ecg_channels
+from align.matching.captioned import caption_odds
 from align.text.choose import text_encoder
+from align.text.protocol import TextEncoder
 
 __all__ = ["common_hop", "fit_coordination", "fit_stored"]
 
+F4 = npt.NDArray[np.float32]
 _MOST_MEASURED = 256  # stored sessions of which some are held out
 _FINER = 2.0  # as many frames as it takes to place a note: edges are worth a finer look
 
@@ -113,7 +119,9 @@ def fit_coordination(
     if weak:
         examples, vocabulary, model = learn_weakly(labelled, weak, vocabulary, model, tell)
     undescribed = [e for e in every if not len(e.notes)] if plan.self_training else []
-    return _trained(model, examples, vocabulary, device, (tell, journal or Journal()), undescribed, trunk)
+    said = None if weak else _captions_of(zip(tables, sessions, strict=True), encoder)  # weak: heard already
+    lessons = _Lessons(examples, vocabulary, undescribed, trunk, said)
+    return _trained(model, lessons, device, (tell, journal or Journal()))
 
 
 def fit_stored(
@@ -164,28 +172,34 @@ def fit_stored(
     model = model.with_durations(_durations_of_spans(labelled, vocabulary, layout.hop))
     lag = note_lag([s.told for s in stored])
     model = model if lag is None else model.with_times(*lag, reach=1.0)
-    return _trained(model, labelled, vocabulary, device, (tell, journal or Journal()), trunk=trunk)
+    return _trained(model, _Lessons(labelled, vocabulary, trunk=trunk), device, (tell, journal or Journal()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lessons:
+    """What a network learns from: examples and their texts; sessions without notes, from which it teaches itself;
+    where it starts; and what captions say of an example, if that may count."""
+
+    examples: Sequence[Example]
+    vocabulary: Vocabulary
+    undescribed: Sequence[Example] = ()
+    trunk: Trunk | None = None
+    said: Said | None = None
 
 
 def _trained(
-    model: Coordination,
-    examples: Sequence[Example],
-    vocabulary: Vocabulary,
-    device: torch.device,
-    told: tuple[Progress, Journal],
-    undescribed: Sequence[Example] = (),
-    trunk: Trunk | None = None,
+    model: Coordination, lessons: _Lessons, device: torch.device, told: tuple[Progress, Journal]
 ) -> Coordination:
     """The model with a network and how sure it may be: measured on people held out, then all are learned from.
 
-    Each network teaches itself from ``undescribed``, if there are any: that of the people held out hears of them from
-    nobody else.
+    The network of the people held out teaches itself, too, so that nothing of these people comes to it by way of
+    sessions without notes.
     """
     plan, (tell, journal) = model.plan, told
+    examples, vocabulary, undescribed = lessons.examples, lessons.vocabulary, lessons.undescribed
     measured = _some_people(examples)
     epochs = plan.epochs
     lasting = np.exp(model.durations.of(vocabulary.vectors)[:, 0])
-    looks = usual_sharpness(float(np.mean([len(e.inputs) / max(1, len(e.notes)) for e in measured])))
     soft = any(e.soft is not None for e in measured)
     with joined(device) as world, threads_for(plan.width):
         if plan.batch < world.size:
@@ -198,20 +212,34 @@ def _trained(
             outside = {id(e) for e in left_out}
             learned = [e for e in examples if id(e) not in outside]
             name = "held-out" if left_out else "final"
-            lesson = Lesson(name, learned, left_out, vocabulary, model.layout, epochs, seed, trunk)
+            lesson = Lesson(name, learned, left_out, vocabulary, model.layout, epochs, seed, lessons.trunk)
             fitted = fit_network(lesson, plan, device, world, journal, tell)
             epochs = fitted.epochs  # as many as were best for people held out
             for again in range(plan.self_training if undescribed else 0):
-                sure = pseudo_labelled(
-                    fitted.network, undescribed, vocabulary, lasting, looks, seed, soft=soft
-                )
+                sure = pseudo_labelled(fitted.network, undescribed, vocabulary, lasting, seed, soft=soft)
                 lesson = dataclasses.replace(lesson, name=f"{name}-{again + 2}", examples=[*learned, *sure])
                 fitted = fit_network(lesson, plan, device, world, journal, tell)
             return fitted.network
 
-        sure = fit_confidence(measured, vocabulary, model, train)
-        model = model.with_confidence(sure.nothing, sure.calibration)
+        sure = fit_confidence(measured, vocabulary, model, train, lessons.said)
+        model = model.with_confidence(sure.nothing, sure.calibration, sure.captions)
         return model.with_network(train(measured, plan.seed), sure.sharpness)
+
+
+def _captions_of(recorded: Iterable[tuple[FrameTable, Session]], encoder: TextEncoder) -> Said:
+    """What captions say of an example's frames; every session is described once, when it is first asked for."""
+    sessions = {
+        id(table): session for table, session in recorded
+    }  # however an example changed, its frames stayed
+    made: dict[int, Description] = {}
+
+    def said(example: Example, vectors: F4) -> F4:
+        table = example.table
+        if id(table) not in made:
+            made[id(table)] = describe(sessions[id(table)], table.hop)
+        return caption_odds(made[id(table)], encoder, vectors, table.first, table.n_frames)
+
+    return said
 
 
 def _some_people(examples: Sequence[Example]) -> Sequence[Example]:

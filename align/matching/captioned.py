@@ -28,7 +28,9 @@ from align.features.phrases import SOMETHING
 from align.segmentation.session import joint_spans, segment_session
 from align.text.protocol import TextEncoder
 
-__all__ = ["caption_session", "evidence_from_captions"]
+__all__ = ["caption_odds", "caption_session", "evidence_from_captions"]
+
+F4 = npt.NDArray[np.float32]
 
 SHARPNESS = 0.5  # T, in spreads of the cosines of unrelated wordings
 SURPRISE = 1.0  # spreads above their mean from which a note is taken to mean a phrase
@@ -67,27 +69,41 @@ def evidence_from_captions(
     if spans.ndim != 2 or spans.shape[1] != 2:
         raise ParameterError("segments", f"shape {spans.shape}", "(n_segments, 2) seconds")
     made = describe(session, hop)
-    meant = meanings(made, encoder, [note.text for note in session.notes])
-    usual = made.strengths[made.observed].mean(axis=0) if made.observed.any() else np.zeros(len(made.phrases))
-    per_segment = _log_odds(made.over(spans), usual, meant)
-    per_frame = _log_odds(made.strengths, usual, meant) * min(1.0, hop / _look_s(made, len(session.notes)))
-    per_frame[~made.observed] = 0.0
+    meant = meanings(made, encoder, encoder.encode([note.text for note in session.notes]))
     return Evidence(
-        log_odds=per_frame.astype(np.float32),
+        log_odds=_of_frames(made, meant),
         hop=hop,
         first=made.cells.first,
         observed=made.observed,
         durations=_durations(made, meant),
-        similarity=per_segment.astype(np.float32),
+        similarity=_log_odds(made.over(spans), _usual(made), meant).astype(np.float32),
         method="captions",
         streams=tuple(stream.name for stream in session.streams),
         edges=np.rint(spans[1:, 0] / hop).astype(np.int64) - made.cells.first,
     )
 
 
-def meanings(made: Description, encoder: TextEncoder, notes: list[str]) -> Floats:
-    """(n_notes, n_phrases) q(v | n): how likely each note means each phrase; rows add up to 1."""
-    if not made.phrases or not notes:
+def caption_odds(made: Description, encoder: TextEncoder, vectors: F4, first: int, n_frames: int) -> F4:
+    """(n_frames, n_notes) f4: the log odds above on a grid of one's own; 0 where nothing was observed.
+
+    Args:
+        made: of the session, at the hop of that grid.
+        encoder: of the texts.
+        vectors: (n_notes, dimension) of the notes, by the encoder.
+        first: number of the grid's first frame, in hops from zero of the session clock.
+        n_frames: of the grid.
+    """
+    out = np.zeros((n_frames, len(vectors)), np.float32)
+    at = made.cells.first - first
+    low, high = max(0, at), min(n_frames, at + made.cells.n)
+    if high > low:
+        out[low:high] = _of_frames(made, meanings(made, encoder, vectors))[low - at : high - at]
+    return out
+
+
+def meanings(made: Description, encoder: TextEncoder, notes: F4) -> Floats:
+    """(n_notes, n_phrases) q(v | n): how likely each note, a vector, means each phrase; rows add up to 1."""
+    if not made.phrases or not len(notes):
         return np.zeros((len(notes), len(made.phrases)))
     wordings = [text for phrase in made.phrases for text in phrase.means]
     owner = np.repeat(np.arange(len(made.phrases)), [len(phrase.means) for phrase in made.phrases])
@@ -95,10 +111,24 @@ def meanings(made: Description, encoder: TextEncoder, notes: list[str]) -> Float
     unrelated = (vectors @ vectors.T)[owner[:, None] != owner]
     mean, spread = (float(unrelated.mean()), float(unrelated.std())) if unrelated.size else (0.0, 0.1)
     closest = np.full((len(notes), len(made.phrases)), -np.inf)
-    np.maximum.at(closest.T, owner, vectors @ encoder.encode(notes).astype(np.float64).T)
+    np.maximum.at(closest.T, owner, vectors @ notes.astype(np.float64).T)
     closest[:, [phrase is SOMETHING for phrase in made.phrases]] = mean + SURPRISE * spread
     weight = np.exp((closest - closest.max(axis=1, keepdims=True)) / (SHARPNESS * max(spread, 1e-3)))
     return weight / weight.sum(axis=1, keepdims=True)
+
+
+def _of_frames(made: Description, meant: Floats) -> F4:
+    odds = _log_odds(made.strengths, _usual(made), meant)
+    odds *= min(1.0, made.cells.hop / _look_s(made, len(meant)))
+    odds[~made.observed] = 0.0
+    return odds.astype(np.float32)
+
+
+def _usual(made: Description) -> npt.NDArray[np.floating]:
+    """(n_phrases,) mean strength of each phrase over the session."""
+    if not made.observed.any():
+        return np.zeros(len(made.phrases))
+    return np.asarray(made.strengths[made.observed].mean(axis=0))
 
 
 def _log_odds(held: npt.NDArray[np.float32], usual: npt.NDArray[np.floating], meant: Floats) -> Floats:

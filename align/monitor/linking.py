@@ -117,13 +117,10 @@ class Linker:
     def _placed(self, inside: Sequence[int], session: Session | None, tick: float) -> Sequence[Link]:
         if session is None:
             return [Link("unobservable", None, 1.0)] * len(inside)
-        from align.coordination.inputs.layout import model_inputs, session_table
         from align.matching.calibration import calibrated
         from align.matching.decode import place_notes
 
-        layout = self._model.layout
-        table = session_table(session, layout.hop, layout)
-        evidence = self._model.evidence_of(table, model_inputs(table, layout), self._vectors[list(inside)])
+        evidence = self._model.evidence_for(session, self._vectors[list(inside)])
         notes = tuple(
             Note(n.words, NoteTime(n.time, n.time, n.time)) for n in (self._notes[i] for i in inside)
         )

@@ -16,7 +16,9 @@ from align.coordination.saved.provenance import session_hash
 from align.datatypes import Note, Session, Stream
 from align.errors import InputError, ParameterError, ResourceError
 from align.features import natural_hop
+from align.features.captions import describe
 from align.features.heartbeats import BEAT_S
+from align.matching.captioned import caption_odds
 from tests.coordination.sessions import TINY, made_session, true_spans, untold
 
 QUICK = dataclasses.replace(TINY, epochs=1)
@@ -208,7 +210,7 @@ def test_embeddings_say_what_the_evidence_says(trained):
     assert embedded.shape == (table.n_frames, trained.plan.dimension) and nothing.shape == (table.n_frames,)
     np.testing.assert_allclose(np.linalg.norm(embedded, axis=1), 1.0, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1.0, atol=1e-5)
-    evidence = trained.evidence(session)
+    evidence = dataclasses.replace(trained, captions=0.0).evidence(session)
     np.testing.assert_allclose(evidence.similarity, embedded @ texts.T, atol=1e-5)
     odds = float(trained.network.scale.detach()) * (embedded @ texts.T) - nothing[:, None]
     np.testing.assert_allclose(evidence.log_odds, trained.sharpness * odds, atol=1e-4)
@@ -218,3 +220,26 @@ def test_embeddings_say_what_the_evidence_says(trained):
     )
     with pytest.raises(InputError, match="E-MODEL-EMPTY"):
         dataclasses.replace(trained, network=None).embed(session)
+
+
+# --- captions beside the network
+
+
+def test_captions_count_where_few_are_labelled_and_no_note_was_placed_by_them():
+    sessions = [made_session(seed) for seed in range(3)]
+    assert fit_coordination(sessions, TINY).captions == 1.0
+    assert fit_coordination([untold(s) for s in sessions], TINY).captions == 0.0
+    assert fit_coordination([sessions[0], untold(sessions[1])], TINY).captions == 0.0
+
+
+def test_captions_are_added_to_what_the_network_says(trained):
+    session = untold(made_session(61))
+    both = dataclasses.replace(trained, captions=0.5).evidence(session)
+    alone = dataclasses.replace(trained, captions=0.0).evidence(session)
+    vectors = trained.encoder.encode([note.text for note in session.notes])
+    made = describe(session, alone.hop)
+    said = caption_odds(made, trained.encoder, vectors, alone.first, len(alone.observed))
+    assert np.abs(said).max() > 0.01
+    np.testing.assert_allclose(both.log_odds, alone.log_odds + 0.5 * said, atol=1e-6)
+    silent = dataclasses.replace(session, notes=(Note("  "), *session.notes))
+    assert not dataclasses.replace(trained, captions=1.0).evidence(silent).log_odds[:, 0].any()

@@ -51,7 +51,7 @@ def test_notes_fit_their_stretches():
 def test_the_similarity_is_the_equation():
     session, encoder = walk_and_rest(("a walk", "the price of tea")), HashedEncoder()
     made = describe(session, 0.5)
-    q = meanings(made, encoder, [note.text for note in session.notes])
+    q = meanings(made, encoder, encoder.encode([note.text for note in session.notes]))
     words = [(v, text) for v, phrase in enumerate(made.phrases) for text in phrase.means]
 
     def cos(a, b):
@@ -75,7 +75,7 @@ def test_the_similarity_is_the_equation():
 
 def test_a_note_that_the_table_has_no_words_for_means_something():
     made = describe(walk_and_rest())
-    q = meanings(made, HashedEncoder(), ["xylophone zwölf", "walking"])
+    q = meanings(made, HashedEncoder(), HashedEncoder().encode(["xylophone zwölf", "walking"]))
     assert made.phrases[q[0].argmax()] is SOMETHING
     assert "walking" in made.phrases[q[1].argmax()].means
     assert q.sum(axis=1) == pytest.approx(1.0)

@@ -32,10 +32,12 @@ from align.coordination.saved.provenance import Provenance, text_identity
 from align.coordination.trust.durations import DurationModel
 from align.datatypes import Finding, Session
 from align.errors import InputError
+from align.features.captions import describe
 from align.features.frames import FrameTable
+from align.matching.captioned import caption_odds
 from align.text.protocol import TextEncoder
 
-__all__ = ["Coordination", "bundle_files", "new_coordinator"]
+__all__ = ["Coordination", "bundle_files", "new_coordinator", "with_captions"]
 
 _NOTHING = 0.02  # where nobody was held out to measure it
 _ROWS = 32_768  # frames compared with all notes at once
@@ -49,7 +51,8 @@ class Coordination:
     ``lag_sd``: how far, in seconds, an exactly written time must be moved to point into its span, and how loosely
     it does; ``reach``: 1 when it may point anywhere into the span, 0 at its middle alone. ``nothing``: prior
     probability that a note refers to nothing in its recording; ``calibration``: what posteriors were worth on
-    people held out, where that was measured. ``provenance``: what it was made from, where that is known.
+    people held out, where that was measured. ``captions``: how much what captions say of a frame counts beside what
+    the network says, in [0, 1] (``align.matching.captioned``). ``provenance``: what it was made from, where known.
     """
 
     layout: Layout
@@ -63,6 +66,7 @@ class Coordination:
     reach: float = 1.0
     nothing: float = _NOTHING
     calibration: Calibration | None = None
+    captions: float = 0.0
     provenance: Provenance | None = None
 
     @classmethod
@@ -102,14 +106,17 @@ class Coordination:
         """
         return dataclasses.replace(self, network=network, sharpness=sharpness)
 
-    def with_confidence(self, nothing: float, calibration: Calibration | None) -> Coordination:
+    def with_confidence(
+        self, nothing: float, calibration: Calibration | None, captions: float = 0.0
+    ) -> Coordination:
         """A copy that knows how sure it may be.
 
         Args:
             nothing: prior probability that a note refers to nothing, in (0, 1).
-            calibration: measured with that prior and the network's sharpness, or None.
+            calibration: measured with that prior, the network's sharpness and the captions' weight, or None.
+            captions: that weight, in [0, 1].
         """
-        return dataclasses.replace(self, nothing=nothing, calibration=calibration)
+        return dataclasses.replace(self, nothing=nothing, calibration=calibration, captions=captions)
 
     def with_provenance(self, provenance: Provenance) -> Coordination:
         """A copy that knows what it was made from.
@@ -130,17 +137,33 @@ class Coordination:
         Raises:
             InputError: E-MODEL-STREAMS, E-MODEL-CHANNELS.
         """
+        return self.evidence_for(session, self.encoder.encode([note.text for note in session.notes]))
+
+    def evidence_for(self, session: Session, vectors: np.ndarray) -> Evidence:
+        """The same for notes of which only the vectors are known.
+
+        Args:
+            session: with at least one stream that the model knows; its notes are not looked at.
+            vectors: (n_notes, text dimension) f4, one row per note; zeros where there is nothing to go by.
+
+        Raises:
+            InputError: E-MODEL-STREAMS, E-MODEL-CHANNELS.
+        """
         table = session_table(session, self.layout.hop, self.layout)
-        texts = [note.text for note in session.notes]
-        return self.evidence_of(table, model_inputs(table, self.layout), self.encoder.encode(texts))
+        evidence = self.evidence_of(table, model_inputs(table, self.layout), vectors)
+        if not self.captions or not len(vectors):
+            return evidence
+        made = describe(session, table.hop)
+        said = caption_odds(made, self.encoder, vectors, table.first, table.n_frames)
+        return with_captions(evidence, said, self.captions, vectors)
 
     def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
-        """The same from what ``evidence`` computes first.
+        """What the network alone says of frames and vectors.
 
         Args:
             table: the session's frames.
             inputs: (n_frames, n_features) f4, from ``model_inputs``.
-            vectors: (n_notes, text dimension) f4, one row per note; zeros where there is nothing to go by.
+            vectors: as for ``evidence_for``.
         """
         similarity = np.zeros((table.n_frames, len(vectors)), np.float32)
         log_odds, gain = similarity, np.zeros(0)
@@ -236,6 +259,21 @@ class Coordination:
         return hashlib.sha256(files[ABOUT]).hexdigest()
 
 
+def with_captions(
+    evidence: Evidence, said: npt.NDArray[np.float32], weight: float, vectors: np.ndarray
+) -> Evidence:
+    """Evidence to which what captions say is added: two witnesses who judge by different things.
+
+    Args:
+        evidence: of the network.
+        said: (n_frames, n_notes) f4 from ``caption_odds``, on the same grid.
+        weight: of the captions.
+        vectors: (n_notes, text dimension) f4; a note whose vector is zero stays at 0.
+    """
+    heard = vectors.any(axis=1) & evidence.observed[:, None]
+    return dataclasses.replace(evidence, log_odds=evidence.log_odds + np.float32(weight) * said * heard)
+
+
 def new_coordinator(layout: Layout, plan: TrainingPlan, text_dimension: int) -> Coordinator:
     """The networks of a model before training; what they are called in its files follows from this alone.
 
@@ -286,6 +324,7 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "duration_sd": durations.sd,
         "nothing": model.nothing,
         "calibration": calibration_out(model.calibration),
+        "captions": model.captions,
         "provenance": None if model.provenance is None else dataclasses.asdict(model.provenance),
     }
     check_numbers(about)

@@ -78,6 +78,8 @@ def _made_how(model: Coordination) -> str:
 def _confidence(model: Coordination) -> str:
     head = "## How sure it may be\n\n"
     times = f"Times written with notes are moved by {model.lag:+.3g} s, give or take {model.lag_sd:.3g} s."
+    if model.captions:
+        times += " What captions say of a stretch in words counts beside what the network says."
     known = model.calibration
     if known is None:
         return head + (

@@ -106,6 +106,7 @@ def _read_about(content: bytes) -> Mapping[str, Any]:
 
 def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     """The parts in their places; ValueError, RuntimeError and the like where they do not fit."""
+    about = {"captions": 0.0, **about}  # the first models of format 2 had none
     check_numbers(about)
     tensors = _tensors(weights)
     settings = dict(about["plan"])
@@ -129,7 +130,9 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     network.load_state_dict(tensors, assign=True)
     model = Coordination(layout, plan, encoder, durations, network.eval(), float(about["sharpness"]))
     model = model.with_times(float(about["lag"]), float(about["lag_sd"]), float(about["reach"]))
-    model = model.with_confidence(float(about["nothing"]), calibration_in(about["calibration"]))
+    model = model.with_confidence(
+        float(about["nothing"]), calibration_in(about["calibration"]), float(about["captions"])
+    )
     made = about.get("provenance")
     return (
         model if made is None else model.with_provenance(Provenance(**{**made, "data": _names(made["data"])}))

@@ -39,6 +39,7 @@ _NUMBERS = {  # in the JSON: least and most
     "duration_mean": (-_HUGE, _HUGE),
     "duration_sd": (_TINY, _HUGE),
     "nothing": (1e-9, 1.0 - 1e-9),
+    "captions": (0.0, 1.0),
 }
 # the table of align.text.concepts that went with format 1
 _CONCEPTS_OF_1 = "10e05f649352207c5d628e29aecd8e49a74db6a08806a0384faa3f336b2707a2"

@@ -11,11 +11,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from align.coordination.inputs.examples import Example
 from align.datatypes import Note, Session
-from align.matching.captioned import evidence_from_captions
+from align.features.captions import describe
+from align.matching.captioned import caption_odds
 from align.text.protocol import TextEncoder
 
 __all__ = ["with_hints"]
@@ -34,9 +34,6 @@ def with_hints(
         sessions: with the streams that the examples were made of; their truth is not looked at.
         notes: per session the notes to learn from, in order, as many as ``Example.notes``.
         encoder: compares notes with captions.
-
-    Raises:
-        ParameterError: as ``evidence_from_captions``.
     """
     out = []
     for example, session, own in zip(examples, sessions, notes, strict=True):
@@ -46,12 +43,6 @@ def with_hints(
 
 
 def _hinted(example: Example, session: Session, notes: Sequence[Note], encoder: TextEncoder) -> Example:
-    table = example.table
-    blind = dataclasses.replace(session, truth=None, notes=tuple(notes))
-    said = evidence_from_captions(blind, encoder, np.asarray([[session.start, session.end]]), table.hop)
-    hint: npt.NDArray[np.float32] = np.zeros((table.n_frames, len(notes)), np.float32)
-    at = said.first - table.first  # both count hops from zero of the session clock
-    first, last = max(0, at), min(table.n_frames, at + len(said.observed))
-    if last > first:
-        hint[first:last] = said.log_odds[first - at : last - at]
+    table, vectors = example.table, encoder.encode([note.text for note in notes])
+    hint = caption_odds(describe(session, table.hop), encoder, vectors, table.first, table.n_frames)
     return dataclasses.replace(example, hint=hint * table.observed[:, None])

@@ -32,7 +32,6 @@ def pseudo_labelled(
     undescribed: Sequence[Example],
     vocabulary: Vocabulary,
     durations: Floats,
-    sharpness: float,
     seed: int,
     *,
     soft: bool,
@@ -47,7 +46,6 @@ def pseudo_labelled(
         undescribed: examples without notes.
         vocabulary: the training texts.
         durations: (n_texts,) seconds that each text usually lasts, > 0.
-        sharpness: how much a frame's log odds count, > 0.
         seed: of the draws.
         soft: as soft targets, as the examples have that these will stand beside?
 
@@ -59,7 +57,7 @@ def pseudo_labelled(
     rng = np.random.default_rng(seed)
     out = []
     for example in undescribed:
-        odds = sharpness * _log_odds(network, example, vocabulary, groups)
+        odds = _log_odds(network, example, vocabulary, groups)
         target = _sure_stretches(text_posteriors(odds, example.table.hop / usual))
         for start, end, meaning in stretches(target):
             if meaning >= 0:

@@ -66,7 +66,7 @@ def taught():
 
     def label(soft):
         lasting = np.full(len(vocabulary.texts), 7.0)
-        return pseudo_labelled(model.network, [example], vocabulary, lasting, 0.3, 0, soft=soft)
+        return pseudo_labelled(model.network, [example], vocabulary, lasting, 0, soft=soft)
 
     return fifth, vocabulary, label
 
@@ -98,9 +98,7 @@ def test_an_unsure_network_teaches_nothing(taught):
     with torch.no_grad():
         network.log_scale.fill_(-20.0)
     (example,) = label(soft=False)
-    assert not pseudo_labelled(
-        network, [example], vocabulary, np.ones(len(vocabulary.texts)), 0.01, 0, soft=False
-    )
+    assert not pseudo_labelled(network, [example], vocabulary, np.ones(len(vocabulary.texts)), 0, soft=False)
 
 
 # --- in the whole story
