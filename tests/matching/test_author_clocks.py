@@ -194,7 +194,8 @@ def test_the_decoder_decides_what_the_evidence_alone_leaves_open():
     asked.clear()
     found = fit_author_clocks(evidence, notes, score_of(30.0))
     assert found[""].shift == pytest.approx(-35.0, abs=10.0)
-    assert [clocks for _, clocks in asked] == [{}, found]  # it is tighter than the usual lag: that has no rival
+    # it is tighter than the usual lag: that has no looser rival
+    assert [clocks for _, clocks in asked] == [{}, found]
     assert asked[0][0] == tuple(range(20))
 
 
