@@ -135,8 +135,9 @@ def fit_stored(
 ) -> Coordination:
     """The same from sessions whose frames are stored: memory holds the notes of all, and the frames of some.
 
-    The model is that of ``fit_coordination`` for the same sessions, plan and hop, to the byte, up to 256 sessions; of
-    more, the confidence is measured on a quarter of about 256, people evenly picked, and the rest are all learned from.
+    The network is that of ``fit_coordination`` for the same sessions, plan and hop, to the byte, and so is the rest of
+    the model, up to 256 sessions, where captions do not count there: they need the streams. Of more, the confidence is
+    measured on a quarter of about 256, people evenly picked, and the rest are all learned from.
 
     Args:
         stored: of one hop, with true spans; a session with notes alone cannot be learned from in this way, as its

@@ -88,7 +88,7 @@ def test_a_training_knows_its_shards_without_reading_them():
     )
 
     def known_by(some):
-        return identity("final", TINY, 0, [stand_in(e) for e in some], vocabulary)
+        return identity("final", TINY, 0, [stand_in(e) for e in some], vocabulary, {})
 
     assert known_by(examples) == known_by(streamed_examples(stored(SESSIONS), layout, vocabulary))
     assert len({known_by(examples), known_by(examples[::-1]), known_by(other)}) == 3 and reads == []

@@ -34,6 +34,7 @@ _LEAST_SESSIONS = 8  # below that nothing is held out
 _HELD_OUT = 0.25
 _MOST_TRIALS = 32  # sessions on which candidates are compared, spread over the people held out
 _LOOKS = 4.0  # independent looks at a span of usual length
+_HALF_LEARNED = 20.0  # notes after which a network is believed half
 _HALF = 0.5  # overlap from which a span is right
 _WORST = 1e-3  # a probability below it costs no more: one gross error must not decide
 
@@ -52,9 +53,16 @@ class Confidence:
     captions: float = 0.0
 
 
-def usual_sharpness(frames_per_note: float) -> float:
-    """The value without evidence: a span of usual length counts as four independent looks, at most 1."""
-    return float(min(1.0, _LOOKS / max(1.0, frames_per_note)))
+def usual_sharpness(frames_per_note: float, n_notes: float = math.inf) -> float:
+    """The value without evidence: a span of usual length counts as four independent looks, at most 1.
+
+    Times ``n / (n + 20)`` after n notes: a network that has seen five is sure of what it cannot know.
+
+    >>> usual_sharpness(40.0), usual_sharpness(40.0, 20)
+    (0.1, 0.05)
+    """
+    learned = 1.0 if math.isinf(n_notes) else n_notes / (n_notes + _HALF_LEARNED)
+    return float(learned * min(1.0, _LOOKS / max(1.0, frames_per_note)))
 
 
 def fit_confidence(
@@ -87,7 +95,8 @@ def fit_confidence(
     frames = np.mean([len(e.inputs) / max(1, len(e.notes)) for e in examples])
     n_out = max(1, round(_HELD_OUT * len(groups)))
     if len(labelled) < _LEAST_SESSIONS or len(groups) < 2:
-        return Confidence(usual_sharpness(float(frames)), captions=0.0 if said is None else 1.0)
+        n_notes = sum(len(e.notes) for e in examples)
+        return Confidence(usual_sharpness(float(frames), n_notes), captions=0.0 if said is None else 1.0)
     out = set(np.random.default_rng(model.plan.seed).permutation(groups)[:n_out].tolist())
     network = train([e for e in examples if e.group not in out], model.plan.seed)
     held = [e for e in labelled if e.group in out]

@@ -30,6 +30,7 @@ from tests.coordination.sessions import TINY, made_session, untold
 def test_a_span_of_usual_length_counts_as_four_looks():
     assert usual_sharpness(40.0) == pytest.approx(0.1)
     assert usual_sharpness(2.0) == usual_sharpness(0.0) == 1.0
+    assert usual_sharpness(2.0, 5) == pytest.approx(0.2)
 
 
 class Training:
@@ -63,9 +64,9 @@ def prepared(n_sessions, *, weak=0):
 
 def test_few_sessions_get_the_usual_values_and_no_training():
     examples, vocabulary, model, train = prepared(7)
-    frames = np.mean([len(e.inputs) / len(e.notes) for e in examples])
+    frames, n_notes = np.mean([len(e.inputs) / len(e.notes) for e in examples]), 7 * 4
     found = fit_confidence(examples, vocabulary, model, train)
-    assert (found.sharpness, found.nothing) == (usual_sharpness(frames), USUAL_NOTHING)
+    assert (found.sharpness, found.nothing) == (usual_sharpness(frames, n_notes), USUAL_NOTHING)
     assert found.calibration is None and train.saw == []
 
 
