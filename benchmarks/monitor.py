@@ -1,10 +1,10 @@
-"""The live engine beside streaming peers: ``python -m benchmarks.monitor [same|long|speed|delay|shape ...] [--quick]``.
+"""The live engine beside streaming peers: ``python -m benchmarks.monitor [same|long|speed|shape ...] [--quick]``.
 
 ``same``: random chunkings of 20 signals give the bytes of one push. ``speed``: samples per CPU second of one
-thread, and patients (8 channels at 100 Hz) a core; ``long``: the same of shape detection. ``delay``: how late a step in
-noise is seen, each detector set to alarm on at most 5 % of 2,000-sample stretches of noise. ``shape``: Covering of the
+thread, and patients (8 channels at 100 Hz) a core; ``long``: the same of shape detection. ``shape``: Covering of the
 cuts made on the way on the 21 tuning series of ``ALIGN_DATA``, beside claspy streaming. Peers run in .bench-venv
-where they are installed (river, claspy, stumpy, changepoint_online); what is missing is said.
+where they are installed (river, claspy, stumpy, changepoint_online); what is missing is said. How late changes are
+seen: ``benchmarks.run_length``.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ from benchmarks.shape import read_series
 Array = np.ndarray[Any, Any]
 PEERS = "benchmarks.peers.monitor"
 RATE, CHANNELS = 100.0, 8
-FALSE = 0.05  # share of stretches of noise with an alarm
-STEPS = (0.5, 1.0, 2.0)
 
 
 def asked(job: dict[str, Any]) -> dict[str, Any] | None:
@@ -138,56 +136,6 @@ def show_speed(quick: bool, folder: Path) -> None:
             )
 
 
-def our_alarms(rows: Array, threshold: float) -> list[int]:
-    """First alarm of ``Detector`` on each row, -1 for none."""
-    found = []
-    for row in rows:
-        above = np.flatnonzero(Detector(1).push(row[:, None]).statistic > threshold)
-        found.append(int(above[0]) if above.size else -1)
-    return found
-
-
-def show_delay(quick: bool, folder: Path) -> None:
-    """Detection delays at an equal share of false alarms."""
-    count, n = (20 if quick else 100), 2_000
-    rng = np.random.default_rng(1)
-    noise = rng.standard_normal((count, n))
-    stepped = {size: rng.standard_normal((count, n)) + size * (np.arange(n) >= n // 2) for size in STEPS}
-    grids: dict[str, list[dict[str, float]]] = {
-        "align Detector": [{"threshold": x} for x in np.arange(8.0, 40.0, 1.0)],
-        "ADWIN": [{"delta": x} for x in (0.9, 0.5, 0.2, 0.1, 0.05, 0.02, 0.002)],
-        "PageHinkley": [{"threshold": x} for x in (10, 20, 30, 40, 50, 70, 100, 150, 200)],
-        "Focus": [{"threshold": x} for x in np.arange(4.0, 20.0, 1.0)],
-    }
-
-    def first(library: str, options: dict[str, float], rows: Array) -> list[int] | None:
-        if library.startswith("align"):
-            return our_alarms(rows, options["threshold"])
-        np.save(folder / "rows.npy", rows)
-        job = {"what": "alarms", "library": library, "options": options, "signal": str(folder / "rows.npy")}
-        answer = asked(job)
-        return None if answer is None else list(answer["first"])
-
-    print(
-        f"delay: a step after {n // 2} of {n} samples, {count} series; at most {FALSE:.0%} of noise with an alarm"
-    )
-    for library, grid in grids.items():
-        for options in grid:
-            alarms = first(library, options, noise)
-            if alarms is None or float(np.mean(np.array(alarms) >= 0)) <= FALSE:
-                break
-        if alarms is None:
-            continue
-        parts = []
-        for size, rows in stepped.items():
-            at = np.array(first(library, options, rows) or []) - n // 2
-            seen = at[at >= 0]
-            late = f"{np.median(seen):.0f}" if seen.size else "-"
-            parts.append(f"{size:g} sd: median {late:>4} samples, {seen.size / count:.0%} seen")
-        share = float(np.mean(np.array(alarms) >= 0))
-        print(f"  {library:<15} {share:.0%} false; " + "; ".join(parts))
-
-
 def cut_online(values: Array) -> list[int]:
     """Change points of a stream that comes in pieces of 1,000 rows."""
     run = ShapeSegmenter(values.shape[1])
@@ -236,7 +184,6 @@ SHOWN = {
     "same": show_same,
     "long": show_long,
     "speed": show_speed,
-    "delay": show_delay,
     "shape": show_shape,
 }
 

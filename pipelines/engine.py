@@ -15,6 +15,7 @@ from pipelines.logs import Log
 from pipelines.ndjson import (
     MOST_LINE,
     Acknowledgement,
+    Anchor,
     Heartbeat,
     Record,
     Remark,
@@ -116,6 +117,8 @@ class Engine:
                 return self._monitor.heartbeat(record.stream, record.time)
             if isinstance(record, Acknowledgement):
                 return self._monitor.acknowledge(record.rule)
+            if isinstance(record, Anchor):
+                return self._monitor.anchor(record.stream, record.time, record.reference, record.at)
             rows = [r for _, r in group if isinstance(r, Rows)]
             times = np.concatenate([r.times for r in rows])
             values = np.concatenate([r.values for r in rows])

@@ -17,6 +17,7 @@ from align.errors import InputError
 __all__ = [
     "MOST_LINE",
     "Acknowledgement",
+    "Anchor",
     "Heartbeat",
     "Record",
     "Remark",
@@ -65,7 +66,17 @@ class Acknowledgement:
     rule: str
 
 
-Record = Rows | Remark | Heartbeat | Acknowledgement
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One moment by two clocks: ``time`` by that of ``stream``, ``at`` by that of ``reference``."""
+
+    stream: str
+    time: float
+    reference: str
+    at: float
+
+
+Record = Rows | Remark | Heartbeat | Acknowledgement | Anchor
 
 
 def read_record(line: bytes) -> Record | None:
@@ -74,7 +85,8 @@ def read_record(line: bytes) -> Record | None:
     ``{"stream": "wrist", "t": 12.34, "v": [1, null]}`` is a row, one value per channel; ``v`` may be a number where
     there is one channel. ``{"stream": .., "t": [..], "v": [[..], ..]}`` is a block of rows. Either may have
     ``"seq"``, the number of its first row. ``{"note": "..", "t": ..}`` is a note, ``{"heartbeat": "wrist", "t": ..}``
-    a sign of life, ``{"acknowledge": "RULE"}`` the word that somebody has seen a rule's alerts. A time is a number of
+    a sign of life, ``{"acknowledge": "RULE"}`` the word that somebody has seen a rule's alerts, ``{"anchor": "wrist",
+    "t": 9.5, "reference": "chest", "at": 9.7}`` one moment by the clocks of two streams. A time is a number of
     seconds or ISO 8601 with an offset, which becomes seconds since 1970 UTC.
 
     Args:
@@ -107,6 +119,7 @@ _KINDS = {
     "note": {"note", "t"},
     "heartbeat": {"heartbeat", "t"},
     "acknowledge": {"acknowledge"},
+    "anchor": {"anchor", "t", "reference", "at"},
 }
 
 
@@ -131,6 +144,13 @@ def _record(found: Mapping[str, Any]) -> Record:
         return Remark(name, _seconds(found["t"]))
     if kind == "heartbeat":
         return Heartbeat(name, _seconds(found["t"]))
+    if kind == "anchor":
+        reference = found.get("reference")
+        if not isinstance(reference, str) or "at" not in found:
+            raise InputError(
+                "E-RECORD", "an anchor without a reference and its time", hint='add "reference", "at"'
+            )
+        return Anchor(name, _seconds(found["t"]), reference, _seconds(found["at"]))
     return _rows(name, found)
 
 

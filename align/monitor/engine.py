@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +15,11 @@ from align.datatypes import Floats
 from align.errors import InputError, ParameterError
 from align.monitor.checkpoint import check_same_parts, read_state, write_state
 from align.monitor.lane import Lane
+from align.monitor.overall import Overall
 from align.monitor.parts import Parts
 from align.monitor.rows import checked_rows, checked_time
-from align.monitor.voice import Voice
-from align.monitor.watching import Watcher, WatchSettings
-from align.rules import Judge, Rules
+from align.monitor.watching import WatchSettings
+from align.rules import Rules
 from align.sealed import opened, sealed, under
 from align.segmentation.live_events import Event, StreamSettings
 
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Monitor"]
 
-FORMAT = "align-monitor/2"
-_NOTES = 4_096  # remembered, to know what comes twice
+FORMAT = "align-monitor/3"
 
 
 class Monitor:
@@ -70,15 +68,8 @@ class Monitor:
     ) -> None:
         self._parts = Parts(settings, streams, model, codebook, rules, watching)
         self._lanes: dict[str, Lane] = {}
-        self._notes: dict[str, None] = {}
-        self._n_notes = 0
+        self._overall = Overall(self._parts, self._about)
         self._closed = False
-        self._voice = Voice()
-        self._judge = None if rules is None else Judge(rules, self._voice.said)
-        self._watch = None
-        if model is not None:
-            phrases = () if rules is None else rules.phrases
-            self._watch = Watcher(model, phrases, self._parts.watching, self._voice, self._about)
 
     def push(
         self, stream: str, times: npt.ArrayLike, values: npt.ArrayLike, *, sequence: int | None = None
@@ -108,7 +99,8 @@ class Monitor:
         lane = known or self._parts.lane(stream, rows[1].shape[1])
         self._lanes[stream] = lane
         arrivals = lane.arrivals.push(*rows, sequence)
-        return [event for arrival in arrivals for event in self._judged(self._told(stream, lane, arrival))]
+        judged = self._overall.judged
+        return [event for arrival in arrivals for event in judged(self._told(stream, lane, arrival))]
 
     def heartbeat(self, stream: str, time: float) -> list[Event]:
         """A stream lives, though it may have nothing to say: rows before ``time``, less the lateness, will not come.
@@ -125,17 +117,15 @@ class Monitor:
         """
         self._check_open()
         time = checked_time(time, "heartbeat")
-        lane = self._lanes.get(stream)
+        lane, judged = self._lanes.get(stream), self._overall.judged
         passed = time - self._parts.settings_of(stream).lateness
         events: list[Event] = []
         if lane is not None:
             for arrival in lane.arrivals.hear(time):
-                events += self._judged(self._told(stream, lane, arrival))
-            events += self._judged(lane.hear(passed))
-            if self._watch is not None:
-                events += self._judged(self._watch.reach(stream, passed))
-        if self._judge is not None:
-            events += self._judge.reach(passed)
+                events += judged(self._told(stream, lane, arrival))
+            events += judged(lane.hear(passed))
+            events += judged(self._overall.pass_by(stream, passed))
+        events += self._overall.be_silent(passed)
         return events
 
     def note(self, text: str, time: float) -> list[Event]:
@@ -154,17 +144,24 @@ class Monitor:
         """
         self._check_open()
         time = checked_time(time, "note")
-        number = hashlib.sha256(f"{time!r} {text}".encode("utf-8", "surrogatepass")).hexdigest()
-        if number in self._notes:
-            return []
-        if len(self._notes) >= _NOTES:
-            del self._notes[next(iter(self._notes))]
-        self._notes[number] = None
-        self._n_notes += 1
-        events = [self._voice.said("note", time, time, why=str(self._n_notes - 1))]
-        if self._watch is not None:
-            events += self._watch.linker.add(self._n_notes - 1, text, time)
-        return events
+        return self._overall.note(text, time)
+
+    def anchor(self, stream: str, time: float, reference: str, at: float) -> list[Event]:
+        """One moment that two streams show, by the clock of each: a tap that both felt, a beep, a time that was set.
+
+        Nothing is corrected; what the anchors prove of the two clocks is said (``drift``), from the second one on.
+
+        Args:
+            stream, reference: names of two streams.
+            time, at: when it was by the clock of ``stream``, and by that of ``reference``: seconds.
+
+        Raises:
+            InputError: E-TIME, a time is not finite.
+            ParameterError: one stream twice, or without a name.
+        """
+        self._check_open()
+        time, at = checked_time(time, "anchor"), checked_time(at, "anchor")
+        return list(self._overall.anchor(stream, time, reference, at))
 
     def acknowledge(self, rule: str) -> list[Event]:
         """Somebody has seen the alerts of a rule: with ``hold`` it may raise others from now on.
@@ -176,9 +173,7 @@ class Monitor:
             ParameterError: there is no such rule.
         """
         self._check_open()
-        if self._judge is None:
-            raise ParameterError("rule", rule, "none: the monitor has no rules")
-        return list(self._judge.acknowledge(rule))
+        return list(self._overall.acknowledge(rule))
 
     def shed(self, until: float) -> list[Event]:
         """Leave out the model's looks up to a time, as whoever runs the monitor has fallen behind: it says so.
@@ -191,7 +186,7 @@ class Monitor:
         """
         self._check_open()
         until = checked_time(until, "pause")
-        return [] if self._watch is None else list(self._watch.shed(until))
+        return list(self._overall.shed(until))
 
     def snapshot(self) -> list[Event]:
         """What ``close`` would say now, as provisional. Nothing changes."""
@@ -206,13 +201,13 @@ class Monitor:
     def close(self) -> list[Event]:
         """Nothing more will come: what waits is taken, and everything is final."""
         events: list[Event] = []
+        judged = self._overall.judged
         if not self._closed:
             for stream, lane in self._lanes.items():
                 for arrival in lane.arrivals.flush():
-                    events += self._judged(self._told(stream, lane, arrival))
-                events += self._judged(lane.close())
-            if self._watch is not None:
-                events += self._judged(self._watch.close())
+                    events += judged(self._told(stream, lane, arrival))
+                events += judged(lane.close())
+            events += judged(self._overall.close())
         self._closed = True
         return events
 
@@ -231,7 +226,7 @@ class Monitor:
             stream: its name; "": the watermark of links and matches.
         """
         if stream == "":
-            return self._voice.watermark
+            return self._overall.voice.watermark
         return self._lanes[stream].live.watermark if stream in self._lanes else None
 
     # --- inside
@@ -252,41 +247,20 @@ class Monitor:
             return
         yield from lane.other(arrival)
         if arrival.kind == "step":
-            if self._watch is not None:
-                yield from self._watch.set_back()
-            if self._judge is not None:
-                self._judge.set_back()
+            yield from self._overall.set_back(stream)
 
     def _rows(self, stream: str, lane: Lane, times: Floats, values: Floats) -> Iterator[Event]:
-        """Rows in order, up to each row at which a look or an alert is due."""
+        """Rows in order, up to each row at which something about all streams is due."""
+        overall = self._overall
         while len(times):
-            count = len(times)
-            if self._watch is not None:
-                count = min(count, self._watch.until(stream, times))
-            if self._judge is not None:
-                count = min(count, self._judge.until(stream, times))
+            count = overall.until(stream, times)
             if count:
-                if self._judge is not None:
-                    yield from self._judge.hear(stream, float(times[0]), float(times[count - 1]))
+                yield from overall.hear(stream, times[:count])
                 yield from lane.rows(times[:count], values[:count])
-                if self._watch is not None:
-                    self._watch.take(stream, times[:count], values[:count])
+                overall.take(stream, times[:count], values[:count])
             if count < len(times):
-                now = float(times[count])
-                if self._watch is not None:
-                    yield from self._watch.reach(stream, now)
-                if self._judge is not None:
-                    yield from self._judge.reach(now)
+                yield from overall.reach(stream, float(times[count]))
             times, values = times[count:], values[count:]
-
-    def _judged(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Each event with what the rules make of it behind it."""
-        if self._judge is None:
-            yield from events
-            return
-        for event in events:
-            yield event
-            yield from self._judge.take(event)
 
     # --- what is kept
 
@@ -298,22 +272,16 @@ class Monitor:
             numbers, held = lane.state()
             listed.append({"name": name, **numbers})
             arrays |= {f"{i}/{k}": np.ascontiguousarray(v) for k, v in held.items()}
-        about = {
+        about: dict[str, Any] = {
             "format": FORMAT,
             "settings": dataclasses.asdict(self._parts.settings),
             "of_streams": {name: dataclasses.asdict(s) for name, s in self._parts.streams.items()},
             "parts": self._parts.identity,
             "streams": listed,
-            "notes": list(self._notes),
-            "n_notes": self._n_notes,
             "closed": self._closed,
-            "voice": self._voice.state(),
-            "judge": None if self._judge is None else self._judge.state(),
         }
-        if self._watch is not None:
-            about["watch"], held = self._watch.state()
-            arrays |= {f"watch/{k}": np.ascontiguousarray(v) for k, v in held.items()}
-        return sealed(about, arrays)
+        about["overall"], held = self._overall.state()
+        return sealed(about, arrays | held)
 
     @classmethod
     def from_bytes(
@@ -346,17 +314,12 @@ class Monitor:
         settings = StreamSettings(**about["settings"])
         monitor = cls(settings, made, model, codebook, rules=rules, watching=watching)
         check_same_parts(about["parts"], monitor._parts.identity)
-        monitor._notes, monitor._n_notes = dict.fromkeys(about["notes"]), int(about["n_notes"])
         monitor._closed = bool(about["closed"])
-        monitor._voice.restore(about["voice"])
         for i, kept in enumerate(about["streams"]):
             lane = monitor._parts.lane(kept["name"], int(kept["n_channels"]))
             lane.restore(kept, under(f"{i}/", arrays))
             monitor._lanes[kept["name"]] = lane
-        if monitor._judge is not None:
-            monitor._judge.restore(about["judge"])
-        if monitor._watch is not None:
-            monitor._watch.restore(about["watch"], under("watch/", arrays))
+        monitor._overall.restore(about["overall"], arrays)
         return monitor
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -13,6 +13,7 @@ from align.datatypes import Floats
 from align.errors import InputError
 from align.monitor.coding import SegmentCoder
 from align.monitor.missing import Missing
+from align.monitor.rates import RateWatch
 from align.sealed import under
 from align.segmentation.arrivals import Arrival, Arrivals
 from align.segmentation.live import LiveStream
@@ -24,7 +25,7 @@ _NO_TIMES, _NO_VALUES = np.empty(0), np.empty((0, 1))
 
 
 class Lane:
-    """Arrivals put in order, segments cut, missing channels noticed, final segments coded.
+    """Arrivals put in order, segments cut, missing channels and another rate noticed, final segments coded.
 
     Args:
         name: of the stream.
@@ -52,6 +53,7 @@ class Lane:
             LiveStream(name, n_channels, settings),
         )
         self._missing = Missing(settings.missing_after, n_channels)
+        self._rate = RateWatch(settings.rate, settings.gap_factor / (settings.rate or 1.0))
         self._coder = None if codebook is None else SegmentCoder(codebook, settings, name)
 
     def rows(self, times: Floats, values: Floats) -> Iterator[Event]:
@@ -63,13 +65,23 @@ class Lane:
         """
         first = 0
         for end, notices in self._missing.pieces(times, values):
-            part = times[first:end], values[first:end]
-            yield from self._coded(self.live.push(*part), *part)
+            yield from self._measured(times[first:end], values[first:end])
             for notice in notices:
                 name = (
                     self.settings.channels[notice.channel] if self.settings.channels else str(notice.channel)
                 )
                 yield self.live.said(notice.kind, notice.since, notice.at, why="missing", name=name)
+            first = end
+
+    def _measured(self, times: Floats, values: Floats) -> Iterator[Event]:
+        """Rows, with a word where they show another rate than the declared one."""
+        first = 0
+        for end, departure in self._rate.pieces(times):
+            part = times[first:end], values[first:end]
+            yield from self._coded(self.live.push(*part), *part)
+            if departure is not None:
+                ppm = round(departure.ppm, 2)
+                yield self.live.said("degraded", departure.since, departure.at, why=departure.code, ppm=ppm)
             first = end
 
     def other(self, arrival: Arrival) -> Iterator[Event]:
@@ -84,6 +96,7 @@ class Lane:
         elif arrival.kind == "step":
             yield from self._coded(self.live.set_back(first, float(arrival.times[1])))
             self._missing.reset()
+            self._rate.reset()
             if self._coder is not None:
                 self._coder.forget(np.inf)
         else:
@@ -127,6 +140,7 @@ class Lane:
             "arrivals": self.arrivals.state(),
             "live": self.live.state(),
             "missing": ({}, self._missing.state()),
+            "rate": self._rate.state(),
         }
         if self._coder is not None:
             parts["coder"] = self._coder.state()
@@ -145,5 +159,6 @@ class Lane:
         self.arrivals.restore(numbers["arrivals"], under("arrivals/", arrays))
         self.live.restore(numbers["live"], under("live/", arrays))
         self._missing.restore(under("missing/", arrays))
+        self._rate.restore(numbers["rate"], under("rate/", arrays))
         if self._coder is not None:
             self._coder.restore(numbers["coder"], under("coder/", arrays))

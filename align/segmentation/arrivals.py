@@ -5,7 +5,7 @@ Only the rows' own times count, never the clock of the machine and never how row
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ __all__ = ["Arrival", "Arrivals"]
 
 _REMEMBERED = 4_096  # times of passed rows, to know what comes twice
 _MOST_HELD = 65_536  # rows waiting for late ones
+_TOGETHER = 64  # rows out of order looked at together
 _STEP_ROWS = 32  # late rows in a row, in order, that are a clock set back
 
 
@@ -68,18 +69,40 @@ class Arrivals:
         times, values = self._unseen(times, values, sequence)
         if not len(times):
             return
-        if (
-            times[0] > max(self._newest, self._last_passed) and (np.diff(times) > 0).all()
-        ):  # the usual case at once
-            self._forget_late()
-            self._times, self._values = (
-                np.concatenate([self._times, times]),
-                np.concatenate([self._values, values]),
-            )
+        if times[0] > max(self._newest, self._last_passed) and (times[1:] > times[:-1]).all():
+            self._forget_late()  # the usual case at once
+            self._times = np.concatenate([self._times, times])
+            self._values = np.concatenate([self._values, values])
             yield from self._ready()
             return
-        for i in range(len(times)):
-            yield from self._one(float(times[i]), times[i : i + 1], values[i : i + 1])
+        yield from _joined(self._some(times, values))
+
+    def _some(self, times: Floats, values: Floats) -> Iterator[Arrival]:
+        """Rows out of order: where none is late or comes twice, many at once."""
+        for first in range(0, len(times), _TOGETHER):
+            some, rows = times[first : first + _TOGETHER], values[first : first + _TOGETHER]
+            if self._are_new(some):
+                yield from self._wait_in_order(some, rows)
+                continue
+            for i in range(len(some)):
+                yield from self._one(float(some[i]), some[i : i + 1], rows[i : i + 1])
+
+    def _are_new(self, times: Floats) -> bool:
+        """Whether none of the rows is late or comes twice, though they may be out of order; True for these only."""
+        newest = np.maximum.accumulate(np.concatenate([[self._newest], times[:-1]]))
+        if self._full or len(self._times) + len(times) > _MOST_HELD:
+            return False
+        if (times <= np.maximum(newest - self._lateness, self._last_passed)).any():
+            return False
+        return bool((np.diff(np.sort(np.concatenate([self._times, times]))) > 0).all())
+
+    def _wait_in_order(self, times: Floats, values: Floats) -> Iterator[Arrival]:
+        """Rows that are new join those that wait."""
+        self._forget_late()
+        both = np.concatenate([self._times, times]), np.concatenate([self._values, values])
+        order = np.argsort(both[0], kind="stable")
+        self._times, self._values = both[0][order], both[1][order]
+        yield from self._ready()
 
     def hear(self, time: float) -> Iterator[Arrival]:
         """Take a heartbeat: rows before it, less the lateness, would be late from now on.
@@ -127,11 +150,7 @@ class Arrivals:
             if len(self._late_times) == _STEP_ROWS:
                 yield from self._set_back()
         else:
-            self._forget_late()
-            at = int(np.searchsorted(self._times, time))
-            self._times = np.insert(self._times, at, time)
-            self._values = np.insert(self._values, at, values[0], axis=0)
-            yield from self._ready()
+            yield from self._wait_in_order(times, values)
 
     def _set_back(self) -> Iterator[Arrival]:
         yield from self.flush()
@@ -190,6 +209,25 @@ class Arrivals:
         self._heard, self._full = float(numbers["heard"]), bool(numbers["full"])
         number = numbers["next_number"]
         self._next_number = None if number is None else int(number)
+
+
+def _joined(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
+    """Rows that follow each other at once: what comes out of order is then cut as quickly as what does not."""
+    rows: list[Arrival] = []
+    for arrival in arrivals:
+        if arrival.kind == "rows":
+            rows.append(arrival)
+            continue
+        yield from _one_of(rows)
+        rows = []
+        yield arrival
+    yield from _one_of(rows)
+
+
+def _one_of(rows: list[Arrival]) -> Iterator[Arrival]:
+    if rows:
+        times, values = (np.concatenate([getattr(r, name) for r in rows]) for name in ("times", "values"))
+        yield Arrival("rows", times, values)
 
 
 _NUMBERS = ("n_late", "n_duplicates", "n_lost")

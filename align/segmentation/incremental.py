@@ -21,9 +21,10 @@ from align.segmentation.online import Detector
 __all__ = ["HORIZON", "RunSegmenter", "Update"]
 
 HORIZON = 16_384  # samples of a buffer, at most
-_STEP, _SHARE = 32, 8  # a buffer that may hold change points: looks come 32 samples or an eighth apart
+_STEP, _SHARE = 32, 8  # a buffer in which change points were found: looks come 32 samples or an eighth apart
+_QUIET = 1  # one in which none were found, though there may be: it doubles
 _KEPT = 8  # a full buffer without change points keeps this part of it: what is kept is seen anew
-_GROWTH = 1.5  # or when one change point would save this much more than when last looked at
+_GROWTH = 1.25  # or when one change point would save this much more than when last looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class RunSegmenter:
         self._rows = np.empty((64, len(self.scale)))
         self._size = 0  # rows in the buffer
         self._first = 0  # sample of the run that the buffer begins with
-        self._peak = 0.0  # largest statistic of the buffer
+        self._crossed = False  # whether the buffer's statistic was ever above the penalty
         self._next, self._bar = self.horizon, self.penalty  # look at this many rows, or above this statistic
 
     @property
@@ -112,13 +113,12 @@ class RunSegmenter:
         taken = 0
         while taken < len(values):
             room = min(self._next, self.horizon) - self._size
-            scores = self._detector.push(values[taken : taken + room], self._bar)
-            count = len(scores.statistic)
+            count, passed = self._detector.until(values[taken : taken + room], self._bar)
             self._append(values[taken : taken + count])
             taken += count
-            self._peak = max(self._peak, float(scores.statistic.max()))
-            if self._size >= min(self._next, self.horizon) or scores.statistic[-1] > self._bar:
-                updates += self._look(float(scores.statistic[-1]))
+            self._crossed = self._crossed or passed
+            if passed or self._size >= min(self._next, self.horizon):
+                updates += self._look()
         return updates
 
     def finish(self) -> Update:
@@ -140,9 +140,10 @@ class RunSegmenter:
         self.scale, self.penalty = np.array(scale, np.float64), float(penalty)
         self._detector = Detector(len(self.scale), scale=self.scale)
         self._drop(0)
+        self._plan(_SHARE)
 
     def _may_hold_changes(self) -> bool:
-        return self._peak > self.penalty or self._detector.dropped > 0
+        return self._crossed or self._detector.dropped > 0
 
     def _append(self, values: Floats) -> None:
         need = self._size + len(values)
@@ -171,32 +172,28 @@ class RunSegmenter:
         before = backtrack(sums, price, front, settled, self.penalty, self.min_size)
         return np.append(before, settled), settled
 
-    def _look(self, statistic: float) -> list[Update]:
+    def _look(self) -> list[Update]:
         """Search the buffer; let go of what is settled, or of its older half where it is full."""
         at, updates = self.n_samples, []
         found: tuple[int, ...] = ()
-        if self._size >= 2 * self.min_size and self._may_hold_changes():
+        looked = self._size >= 2 * self.min_size and self._may_hold_changes()
+        if looked:
             changes, settled = self._solve(True)
+            found = tuple(self._first + int(c) for c in changes)
             if settled:
-                updates.append(Update(at, tuple(self._first + int(c) for c in changes), self._after(settled)))
-                statistic = -1.0  # looked at already
-            else:
-                found = tuple(self._first + int(c) for c in changes)
+                self._drop(settled)
+                updates.append(Update(at, found, self.changes()))
+                found = updates[-1].provisional
         if self._size >= self.horizon:
             half = self._first + self.horizon // 2
-            old = tuple(c for c in found if c <= half)
-            updates.append(Update(at, old, tuple(c for c in found if c > half), forced=True))
+            old, kept = tuple(c for c in found if c <= half), tuple(c for c in found if c > half)
+            updates.append(Update(at, old, kept, forced=True))
             self._drop(half - self._first if found else self._size - self.horizon // _KEPT)
-        elif statistic >= 0.0:
-            if self._may_hold_changes():
-                updates.append(Update(at, (), found))
-            self._plan(statistic)
+            found = kept
+        elif looked and not updates:
+            updates.append(Update(at, (), found))
+        self._plan(_SHARE if found else _QUIET)
         return updates
-
-    def _after(self, settled: int) -> tuple[int, ...]:
-        """Let go of the samples before a settled change point; the optimal change points of the rest."""
-        self._drop(settled)
-        return self.changes()
 
     def _drop(self, count: int) -> None:
         """Forget the oldest samples, and see the rest as a run of its own."""
@@ -205,15 +202,15 @@ class RunSegmenter:
         if len(self._rows) > 4 * self._size + 64:
             self._rows = self._rows[: 2 * self._size + 64].copy()
         self._detector.reset()
-        statistic = self._detector.push(self._rows[: self._size]).statistic
-        self._peak = float(statistic.max()) if self._size else 0.0
-        self._plan(float(statistic[-1]) if self._size else 0.0)
+        rows = self._rows[: self._size]
+        taken, self._crossed = self._detector.until(rows, self.penalty)
+        self._detector.until(rows[taken:], math.inf)
 
-    def _plan(self, statistic: float) -> None:
-        """When to look next."""
+    def _plan(self, share: int) -> None:
+        """When to look next: after a share of what is there, or when one change point would save much more."""
         if self._may_hold_changes():
-            self._next = self._size + max(_STEP, self.min_size, self._size // _SHARE)
-            self._bar = _GROWTH * max(statistic, self.penalty)
+            self._next = self._size + max(_STEP, self.min_size, self._size // share)
+            self._bar = _GROWTH * max(self._detector.now()[0], self.penalty)
         else:
             self._next, self._bar = self.horizon, self.penalty
 
@@ -235,7 +232,7 @@ class RunSegmenter:
         self._rows = arrays["rows"].copy()
         self._size = len(self._rows)
         self._first, self._next = int(numbers["first"]), int(numbers["next"])
-        self._peak, self._bar = float(numbers["peak"]), float(numbers["bar"])
+        self._crossed, self._bar = bool(numbers["crossed"]), float(numbers["bar"])
 
 
-_NUMBERS = ("first", "peak", "next", "bar")
+_NUMBERS = ("first", "crossed", "next", "bar")

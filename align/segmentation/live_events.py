@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from align.errors import ParameterError
@@ -12,7 +12,7 @@ from align.segmentation.incremental import HORIZON
 __all__ = ["Event", "StreamSettings"]
 
 _Modality = Literal["sensor", "audio"]
-_OFTEN_EMPTY = ("code", "name", "probability", "note", "status")
+_OFTEN_EMPTY = ("code", "name", "probability", "note", "status", "ppm", "offset", "within")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Event:
         seq: 0, 1, 2, .. per stream.
         event: "segment"; "token", a final segment's code; "gap", no rows; "late", a row left out; "clock", a clock
             set back from ``start`` to ``end``; "note", "link", "match"; "withdrawn", a provisional event is none any
-            more; "degraded" and "restored"; of rules "alert", "cleared" and "acknowledged".
+            more; "degraded" and "restored"; "drift", what anchors prove of two clocks; of rules "alert", "cleared" and
+            "acknowledged".
         stream: its name; "" of what is about all streams: notes, links, matches and what rules say of them.
         start, end: seconds, half-open but for "clock"; of a link without a span, the note's time.
         final: never revised.
@@ -36,6 +37,9 @@ class Event:
         probability: of a link or a match, 0 to 1.
         note: a link's note, by its number.
         status: a link's (``answers.Link``).
+        ppm: by how many millionths a rate is above the declared one, or a clock slow against another.
+        offset: seconds to add to a clock's time to have another's.
+        within: seconds by which two clocks are apart beside that, or may be.
     """
 
     seq: int
@@ -52,11 +56,14 @@ class Event:
     probability: float | None = None
     note: int | None = None
     status: str = ""
+    ppm: float | None = None
+    offset: float | None = None
+    within: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The event as plain JSON values; from ``code`` on only the fields that say something."""
-        every = asdict(self)
-        return {k: v for k, v in every.items() if k not in _OFTEN_EMPTY or v not in (None, "")}
+        every = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: v for name, v in every if name not in _OFTEN_EMPTY or v not in (None, "")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class StreamSettings:
         channels: their names, which codebooks and models know them by; default "0", "1", ...
         units: one per channel, where known.
         modality: "sensor" or "audio".
+        clock: what stamps its times; streams that name the same clock do not drift against each other. "": its own.
 
     Raises:
         ParameterError: a value outside what is said here.
@@ -98,6 +106,7 @@ class StreamSettings:
     channels: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     modality: _Modality = "sensor"
+    clock: str = ""
 
     def __post_init__(self) -> None:
         for name in ("rate", "noise", "penalty", "min_duration", "missing_after"):
@@ -112,6 +121,8 @@ class StreamSettings:
             raise ParameterError("method", self.method, '"level" or "shape"')
         if self.method == "shape" and self.horizon < 1_024:
             raise ParameterError("horizon", self.horizon, 'at least 1024 with method "shape"')
+        if not isinstance(self.clock, str):
+            raise ParameterError("clock", type(self.clock).__name__, "a name")
         for name in ("channels", "units"):
             given = getattr(self, name)
             if isinstance(given, str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,7 +17,7 @@ __all__ = ["Detector", "Scores"]
 
 Ints = npt.NDArray[np.int64]
 CAPACITY = 128  # vertices of one side of a hull: ``kernels.online.CAPACITY``
-_NAMES = ("times", "sums", "samples", "sizes", "totals", "counts")
+_NAMES = ("times", "sums", "samples", "sizes", "totals", "counts", "bound")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,39 +94,77 @@ class Detector:
         """Forget all samples: the next one is row 0."""
         d = len(self._scale)
         hulls = np.zeros((d, 2, CAPACITY)), np.zeros((d, 2, CAPACITY)), np.zeros((d, 2, CAPACITY), np.int64)
-        self._hulls = (*hulls, np.ones((d, 2), np.int64), np.zeros((d, 2)), np.zeros(2, np.int64))
+        about = np.ones((d, 2), np.int64), np.zeros((d, 2)), np.zeros(2, np.int64), np.zeros(1)
+        self._hulls = (*hulls, *about)
         if not self._mode[0]:
             self._shift = np.full(d, np.nan)
+        self._settled = self._mode[0]
 
-    def push(self, values: npt.ArrayLike, threshold: float = math.inf) -> Scores:
-        """Take rows, up to and with the first whose statistic is above the threshold, or all.
+    def push(self, values: npt.ArrayLike) -> Scores:
+        """Take rows.
 
         Args:
             values: (n, d) numbers; NaN = a missing cell, which leaves its channel as it was.
-            threshold: in units of misfit saved.
 
         Returns:
-            one entry per row taken: fewer than n where the threshold was passed.
+            one entry per row.
 
         Raises:
             ParameterError: another number of channels, or an infinite value.
         """
         from align.kernels.online import glr_push
 
+        rows = self._shaped(values)
+        if np.isinf(rows).any():
+            raise ParameterError("values", "an infinite value", "finite numbers, NaN for a missing cell")
+        statistic, change = np.zeros(len(rows)), np.full(len(rows), -1, np.int64)
+        glr_push(rows, self._moved(rows), self._scale, self._hulls, self._mode, statistic, change)
+        return Scores(statistic, change)
+
+    def until(self, values: npt.ArrayLike, threshold: float) -> tuple[int, bool]:
+        """Take rows up to and with the first whose statistic is above the threshold, or all.
+
+        The same as looking for it in what ``push`` gives, about three times as fast: the statistic is worked out
+        where a bound that goes on from row to row says that it may have passed, and nowhere else.
+
+        Args:
+            values: as of ``push``; not looked at for infinite ones.
+            threshold: in units of misfit saved.
+
+        Returns:
+            rows taken, and whether the last of them passed.
+
+        Raises:
+            ParameterError: another number of channels.
+        """
+        from align.kernels.online import glr_until
+
+        rows = self._shaped(values)
+        return glr_until(rows, self._moved(rows), self._scale, self._hulls, self._mode, float(threshold))
+
+    def now(self) -> tuple[float, int]:
+        """The statistic of the rows taken so far, and the row that the change comes before, -1 for none."""
+        from align.kernels.online import glr_now
+
+        return glr_now(self._scale, self._hulls, self._mode)
+
+    def _shaped(self, values: npt.ArrayLike) -> Floats:
         rows = np.ascontiguousarray(values, np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self._scale):
             raise ParameterError("values", f"shape {rows.shape}", f"(n, {len(self._scale)})")
-        if np.isinf(rows).any():
-            raise ParameterError("values", "an infinite value", "finite numbers, NaN for a missing cell")
+        return rows
+
+    def _moved(self, rows: Floats) -> Floats:
+        """What to subtract: the known mean, or each channel's first valid sample."""
+        if self._settled:
+            return self._shift
         for c in np.flatnonzero(np.isnan(self._shift)):
             valid = np.flatnonzero(~np.isnan(rows[:, c]))
             if valid.size:
                 self._shift[c] = rows[valid[0], c]
-        statistic, change = np.zeros(len(rows)), np.full(len(rows), -1, np.int64)
+        self._settled = not np.isnan(self._shift).any()
         # no valid sample yet: every cell is missing whatever is subtracted
-        shift = np.nan_to_num(self._shift)
-        taken = glr_push(rows, shift, self._scale, self._hulls, self._mode, threshold, statistic, change)
-        return Scores(statistic[:taken], change[:taken])
+        return np.nan_to_num(self._shift)
 
     def state(self) -> Mapping[str, npt.NDArray[Any]]:
         """All that the detector knows, as arrays by name; ``restore`` takes them."""
@@ -148,11 +185,12 @@ class Detector:
             given = state.get(name)
             if given is None or given.shape != array.shape or given.dtype != array.dtype:
                 raise ParameterError("state", name, f"{array.dtype} {array.shape}")
-        times, sums, samples, sizes, totals, counts = (state[name].copy() for name in _NAMES)
+        times, sums, samples, sizes, totals, counts, bound = (state[name].copy() for name in _NAMES)
         if (sizes < 1).any() or (sizes > CAPACITY).any():  # the kernel trusts them
             raise ParameterError("state", "sizes", f"1 to {CAPACITY}")
-        self._hulls = times, sums, samples, sizes, totals, counts
+        self._hulls = times, sums, samples, sizes, totals, counts, bound
         self._shift = state["shift"].copy()
+        self._settled = not np.isnan(self._shift).any()
 
 
 def _per_channel(name: str, values: npt.ArrayLike, n_channels: int) -> Floats:

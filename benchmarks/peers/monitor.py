@@ -7,11 +7,12 @@ standard library and the peers only.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks.alarms import calibrated, with_restarts
 from benchmarks.measure import Job, answer
 
 Array = np.ndarray[Any, Any]
@@ -70,13 +71,23 @@ def speed(job: Job) -> Job:
     return {"per_second": len(rest) / (time.process_time() - begin), "samples": len(rest)}
 
 
-def alarms(job: Job) -> Job:
-    """First alarm on each row of ``signals`` (-1: none)."""
-    found = []
-    for row in np.load(job["signal"]):
-        step = made(job["library"], job)
-        found.append(next((i for i, x in enumerate(row.tolist()) if step(x)), -1))
-    return {"first": found}
+def run_length(job: Job) -> Job:
+    """Set a detector to a run length, and its alarms then on every file."""
+    library = job["library"]
+
+    def alarms(setting: float, series: Sequence[Array]) -> list[list[int]]:
+        options = {"delta": 1.0 / setting} if library == "ADWIN" else {"threshold": setting}
+        return [with_restarts(lambda: made(library, {"options": options}), x) for x in series]
+
+    held = {}
+    for name, file in job["files"].items():
+        with np.load(file) as packed:
+            held[name] = np.split(packed["values"], np.cumsum(packed["lengths"])[:-1])
+    low, high = job["between"]
+    set_up = (alarms, (low, high), held.pop("set"), job["changes"], job["within"], job["target"])
+    value, reached = calibrated(*set_up)
+    found = {name: alarms(value, series) for name, series in held.items()}
+    return {"value": value, "reached": reached, "alarms": found}
 
 
 def cut(job: Job) -> Job:
@@ -102,7 +113,7 @@ def cut(job: Job) -> Job:
 
 def main(job: Job) -> Job:
     """One job."""
-    return {"speed": speed, "alarms": alarms, "cut": cut}[job["what"]](job)
+    return {"speed": speed, "run_length": run_length, "cut": cut}[job["what"]](job)
 
 
 if __name__ == "__main__":

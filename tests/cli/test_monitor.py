@@ -78,7 +78,7 @@ def until(true: Callable[[], bool], within: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def test_stdin_to_stdout_with_bad_lines_named_and_no_text_anywhere(tmp_path: Path) -> None:
+def test_S12_S14_stdin_to_stdout_with_bad_lines_named_and_no_text_anywhere(tmp_path: Path) -> None:
     given = [line.replace(b"remark", b"CANARY-7f3a") for line in lines()]
     planted = [
         *given[:50],

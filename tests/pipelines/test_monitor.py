@@ -243,6 +243,20 @@ def test_a_bad_row_among_good_ones_of_its_stream_is_left_out_alone(tmp_path: Pat
     assert [(e["code"], e["line"]) for e in log if e["level"] == "error"] == [("E-RANGE", 51)]
 
 
+def test_T06_anchors_are_records_and_what_they_prove_is_said_once_each(tmp_path: Path) -> None:
+    shown = [
+        b'{"anchor": "b", "t": %d, "reference": "a", "at": %d}' % (60 * k, 60 * k + 2) for k in range(1, 4)
+    ]
+    bad = b'{"anchor": "b", "t": 1, "reference": "b", "at": 2}'
+    given = [*lines(60), *shown, bad, shown[-1]]
+    _, log = live(tmp_path / "state", ListSource(given, pressed=True), tmp_path / "out")
+    said = [json.loads(line) for line in (tmp_path / "out").read_bytes().splitlines()]
+    drifts = [e for e in said if e["event"] == "drift"]
+    assert [(e["name"], e["offset"], e["within"]) for e in drifts] == [("b/a", 2.0, 0.0)] * 2
+    assert [e["code"] for e in log if e["level"] == "error"] == ["E-PARAM"]
+    assert (tmp_path / "out").read_bytes() == uninterrupted(given)
+
+
 def test_what_ended_is_not_gone_on_with_unless_asked(tmp_path: Path) -> None:
     given, state, out = lines(), tmp_path / "state", tmp_path / "out"
     live(state, ListSource(given), out)

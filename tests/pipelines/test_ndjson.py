@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from align.errors import AlignError
-from pipelines.ndjson import Heartbeat, Remark, Rows, event_line, read_record
+from pipelines.ndjson import Anchor, Heartbeat, Remark, Rows, event_line, read_record
 
 
 def rows(text: str) -> Rows:
@@ -30,6 +30,8 @@ def test_a_row_a_block_a_note_and_a_heartbeat() -> None:
     assert rows('{"stream": "w", "t": [], "v": []}').values.shape == (0, 1)
     assert read_record(b'{"note": "dizzy", "t": 3}') == Remark("dizzy", 3.0)
     assert read_record(b'{"heartbeat": "wrist", "t": 3}\r\n') == Heartbeat("wrist", 3.0)
+    shown = read_record(b'{"anchor": "ankle", "t": 9.5, "reference": "wrist", "at": "1970-01-01T00:00:10Z"}')
+    assert shown == Anchor("ankle", 9.5, "wrist", 10.0)
     assert read_record(b"  \n") is None
 
 
@@ -55,6 +57,8 @@ BAD = [
     ('{"stream": "SECRET", "t": 1, "v": 1, "seq": -1}', "E-RECORD", None),
     ('{"stream": "SECRET", "t": 1, "v": 1, "seq": true}', "E-RECORD", None),
     ('{"note": 7, "t": 1}', "E-RECORD", None),
+    ('{"anchor": "SECRET", "t": 1, "at": 2}', "E-RECORD", None),
+    ('{"anchor": "SECRET", "t": 1, "reference": "SECRET"}', "E-RECORD", None),
     ('{"stream": "SECRET", "t": 1, "v": ["SECRET"]}', "E-NUMBER", None),
     ('{"stream": "SECRET", "t": 1, "v": [true]}', "E-NUMBER", None),
     ('{"stream": "SECRET", "t": 1, "v": [' + "9" * 400 + "]}", "E-RANGE", None),

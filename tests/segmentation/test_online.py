@@ -13,11 +13,41 @@ def test_it_stops_at_the_first_row_above_the_threshold_and_names_the_change() ->
     x = np.random.default_rng(0).standard_normal((400, 2))
     x[250:] += 3.0
     detector = Detector(2)
-    scores = detector.push(x, threshold=60.0)
-    assert 250 < len(scores.statistic) < 262
-    assert abs(scores.change[-1] - 250) <= 2
-    assert (scores.statistic[:-1] <= 60.0).all()
-    assert detector.n_samples == len(scores.statistic)
+    taken, passed = detector.until(x, threshold=60.0)
+    assert 250 < taken < 262 and passed
+    statistic, change = detector.now()
+    assert abs(change - 250) <= 2
+    whole = Detector(2).push(x).statistic
+    assert (whole[: taken - 1] <= 60.0).all() and whole[taken - 1] == statistic > 60.0
+    assert detector.n_samples == taken
+
+
+@pytest.mark.parametrize("kind", ["noise", "steps", "missing", "ramp", "far"])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("combine", ["sum", "max"])
+def test_what_is_only_bounded_never_passes(kind, known, combine) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((600, 3))
+    if kind == "steps":
+        x += np.repeat(rng.normal(0, 2, (6, 3)), 100, axis=0)
+    elif kind == "missing":
+        x[rng.random(x.shape) < 0.3] = np.nan
+    elif kind == "ramp":
+        x += np.arange(600)[:, None] / 100
+    elif kind == "far":
+        x += 1e7
+    mean = None if not known else 1e7 if kind == "far" else 0.0
+    whole = Detector(3, mean=mean, combine=combine).push(x).statistic
+    for threshold in (5.0, 12.0, 20.0, 35.0, 60.0, 200.0):
+        above = np.flatnonzero(whole > threshold)
+        expected = (int(above[0]) + 1, True) if above.size else (600, False)
+        for size in (600, 1, 7):
+            detector, taken, passed = Detector(3, mean=mean, combine=combine), 0, False
+            while taken < 600 and not passed:
+                count, passed = detector.until(x[taken : taken + size], threshold)
+                taken += count
+            assert (taken, passed) == expected
+            assert detector.now()[0] == whole[taken - 1]
 
 
 def test_false_alarms_are_rare_at_a_threshold_of_their_bound() -> None:
