@@ -1,7 +1,7 @@
 """``align batch`` under load: poison, killed workers, crashes, refusals, and what it costs.
 
     python -m benchmarks.batch poison --files 10000 --poison 100 --kills 20 --engine local dask
-    python -m benchmarks.batch calls --files 200 --stride 1
+    python -m benchmarks.batch calls --files 200
     python -m benchmarks.batch times --files 200 --kills 200
     python -m benchmarks.batch overhead scaling throughput memory
 
@@ -166,7 +166,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
     "scaling": lambda folder, asked: scaling(folder, asked.files or 30),
     "throughput": lambda folder, asked: throughput(folder, asked.hours),
     "memory": lambda folder, asked: memory(folder, asked.files or 400),
-    "calls": lambda folder, asked: calls(folder, asked.files or 200, asked.stride),
+    "calls": lambda folder, asked: calls(folder, asked.files or 200),
     "times": lambda folder, asked: times(folder, asked.files or 200, asked.kills),
 }
 
@@ -180,7 +180,6 @@ def main() -> None:
     parser.add_argument("--files", type=int)
     parser.add_argument("--poison", type=int, default=100)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--hours", type=float, default=10.0)
     parser.add_argument("--engine", nargs="+", default=["local", "dask"])
     parser.add_argument("--job", default="inspect")

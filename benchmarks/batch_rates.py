@@ -17,17 +17,19 @@ from benchmarks.interleaved import ROOT, machine
 from pipelines.children import Limits
 from pipelines.engines import ENGINES, Asked, Outcome, Task
 from pipelines.jobs import JobSettings
+from pipelines.token_books import Wanted
+from pipelines.tokenize import tokenize_recordings
 
 __all__ = ["memory", "overhead", "scaling", "throughput"]
 
 
 def _outcomes(
-    files: Sequence[Path], out: Path, job: str, engine: str, jobs: int
+    files: Sequence[Path], out: Path, job: str, engine: str, jobs: int, how: JobSettings | None = None
 ) -> list[tuple[float, Outcome]]:
     """(seconds since the start, outcome) of every file, by an engine alone: no journal."""
     out.mkdir(parents=True)
     begin, found = time.perf_counter(), []
-    order = {"job": job, "how": JobSettings().as_json(), "out": str(out)}
+    order = {"job": job, "how": (how or JobSettings()).as_json(), "out": str(out)}
     tasks = [Task(f"{i:06}", path) for i, path in enumerate(files)]
     with closing(ENGINES[engine](Asked(jobs, Limits())).outcomes(order, tasks, lambda: False)) as outcomes:
         for outcome in outcomes:
@@ -113,12 +115,16 @@ def throughput(folder: Path, hours: float) -> None:
         files = [folder / f"long{i}{suffix}" for i in range(5)]
         for i, file in enumerate(files):
             make(file, i)
-        for job in ("inspect", "segment"):
-            _outcomes(files[:1], folder / f"warm-{job}{suffix}", job, "local", 1)  # kernels are compiled once
+        tokenize_recordings(files[:1], folder / f"tokens{suffix}", Wanted(n_codes=16))
+        book = JobSettings(codebook=folder / f"tokens{suffix}" / "codebook.safetensors")
+        for job, how in (("inspect", None), ("segment", None), ("tokenize", book)):
+            _outcomes(
+                files[:1], folder / f"warm-{job}{suffix}", job, "local", 1, how
+            )  # kernels are compiled once
             used = []
             for part in (files[:1], files):
                 before = _cpu_of_children()
-                _outcomes(part, folder / f"rate-{job}{suffix}{len(part)}", job, "local", 1)
+                _outcomes(part, folder / f"rate-{job}{suffix}{len(part)}", job, "local", 1, how)
                 used.append(_cpu_of_children() - before)
             each = (used[1] - used[0]) / 4 / length
             print(f"| {job} | {title} | {length:g} | {each:.2f} | {3600 / each:,.0f} |", flush=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_LINE_EVERY = 10.0  # seconds between lines of progress where there is no terminal
+_LINE_EVERY = 30.0  # seconds between lines of progress where there is no terminal
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -75,7 +75,7 @@ def _resources(
 @click.argument("sources", metavar="MANIFEST | PATTERN | FOLDER", nargs=-1, required=True,
                 type=_Place())  # fmt: skip
 @click.option("--job", default="segment", show_default=True, metavar="NAME",
-              help="inspect, segment or tokenize (of stream files), or run (of session folders).")  # fmt: skip
+              help="inspect, segment or tokenize (of stream files), run or prepare (of session folders).")  # fmt: skip
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--root", type=_Place(folder=True),
               help="Folder or URL that all inputs lie in; the default is the manifest's.")  # fmt: skip
@@ -85,6 +85,9 @@ def _resources(
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder of align train, for --job run.")
 @click.option("--codebook", type=click.Path(path_type=Path), metavar="FILE",
               help="Codebook of align tokenize, for --job tokenize.")  # fmt: skip
+@click.option("--truth-file", metavar="NAME", help="True spans in each session folder, for --job prepare.")
+@click.option("--notes-file", metavar="NAME",
+              help="Notes in each, for --job prepare; the default is notes.*")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N",
               help="Worker processes; the default is one per core.")  # fmt: skip
 @click.option("--engine", default="local", show_default=True, metavar="NAME",
@@ -103,7 +106,8 @@ def _resources(
     "--plan", is_flag=True, help="Say what it will take, from sizes and a few inputs tried; do nothing."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print NDJSON: one line per item, then the result.")
-@settings_options("matching.method", "matching.order", "text.encoder", "training.seed", "clocks.repair")
+@settings_options("matching.method", "matching.order", "text.encoder", "training.seed", "clocks.repair",
+                  "features.hop")  # fmt: skip
 @policy_options
 def command(
     sources: tuple[Path | str, ...], out: Path, settings: Settings, policy: Policy, **asked: Any
@@ -125,7 +129,8 @@ def command(
         raise ParameterError("engine", asked["engine"], ", ".join(ENGINES))
     again = Again(force=asked["force"], resume=asked["resume"], retry_failed=asked["retry_failed"])
     model, codebook = (None if asked[n] is None else asked[n].absolute() for n in ("model", "codebook"))
-    how = JobSettings(settings, policy, model, asked["results"], codebook)
+    names = asked["truth_file"], asked["notes_file"]
+    how = JobSettings(settings, policy, model, asked["results"], codebook, *names)
     check_batch(out, asked["job"], how, again)
     inputs = inputs_of(sources, JOBS[asked["job"]].takes, root=asked["root"], without=out)
     jobs = min(asked["jobs"] or usable_cores(), len(inputs))

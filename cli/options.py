@@ -39,6 +39,8 @@ _OPTIONS = (
     _option("--tz", metavar="ZONE", help='Zone of local times without offset: "Europe/Berlin" or "+02:00".'),
     _option("--fold", type=click.Choice(["0", "1"]), callback=lambda ctx, param, value: value and int(value),
             help="Which of two equal local times when the clocks go back."),
+    _option("--max-ratio", type=click.FloatRange(1), default=_DEFAULT.max_ratio, show_default=True, metavar="R",
+            help="Times its size that a compressed file may unfold to, from 256 MiB on."),
     _option("--start", metavar="TIME", help="ISO 8601 time at which sound without one began."),
 )  # fmt: skip
 
@@ -77,6 +79,7 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _OF_SETTING = {
+    "features.hop": _option("--hop", "features__hop", type=float, metavar="S", help="Seconds per frame."),
     "clocks.repair": _option("--repair-clock", "clocks__repair", type=click.Choice(["off", "auto"]),
                              help="Repair devices' clocks from movements that two of them felt."),
     "matching.method": _option("--method", "matching__method", metavar="NAME",

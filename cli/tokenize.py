@@ -49,6 +49,8 @@ def _codes(ctx: click.Context, parameter: click.Parameter, value: str) -> int | 
 @click.option("--no-captions", is_flag=True, help="Name codes by their features alone, which is faster.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True,
               help="Processors to use; the result is the same to the last byte.")  # fmt: skip
+@click.option("--device", metavar="NAME", default="cpu", show_default=True,
+              help="Where a codebook is fitted: cpu, cuda, cuda:N, or auto, a card where there is one.")  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."
 )

@@ -22,7 +22,7 @@ from align.errors import AlignError, ParameterError, ResourceError, UnsafeError
 from pipelines.cloud import remove_results
 from pipelines.engines import Engine, Outcome, Task
 from pipelines.identity import code_hash, content_hash, model_hash, settings_hash
-from pipelines.jobs import JOBS, Job, JobSettings, result_names
+from pipelines.jobs import JOBS, Job, JobSettings, check_job, result_names
 from pipelines.journal import Journal, Lines, read_journal
 from pipelines.manifest import Input
 from pipelines.record import versions
@@ -32,6 +32,7 @@ from pipelines.store import (
     named_errors,
     only_writer,
     prepare_output,
+    remove_files,
     sweep_stale,
 )
 
@@ -43,6 +44,7 @@ _RESULTS = "results"
 _SCHEMA = "align.batch/1"
 _LEAST_FREE = 16 << 20  # bytes on the disk, before the first item
 _LOOKS = 3  # for a root folder that has gone, half a second apart
+_PASSING = ("E-IO", "E-MEMORY")  # the machine has failed and not the input: tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +109,13 @@ def check_batch(out: Path, job: str, how: JobSettings, again: Again) -> Lines:
         again: about an earlier batch.
 
     Raises:
-        ParameterError: an unknown job; a model for a job that uses none; nothing to resume.
+        ParameterError: as ``check_job``; nothing to resume.
         InputError: E-NO-FILE, the model.
         UnsafeError: E-EXISTS, the folder holds something else, or a batch of another job, settings, model or
             version; E-SYMLINK.
         ResourceError: the folder cannot be written; E-NO-SPACE.
     """
-    if job not in JOBS:
-        raise ParameterError("job", job, ", ".join(JOBS))
-    if how.model is not None and job != "run":
-        raise ParameterError("model", str(how.model), "with the job run only")
-    if (how.codebook is not None) != (job == "tokenize"):
-        raise ParameterError("codebook", str(how.codebook), "a file with the job tokenize, and with no other")
+    check_job(job, how)
     mine = _head(job, how)
     journal = read_journal(out / _JOURNAL) if out.is_dir() else Lines()
     head = next(iter(journal.lines), {})
@@ -144,8 +141,9 @@ def _is_hardly_begun(out: Path, journal: Lines) -> bool:
     """Is there nothing but what a batch leaves that ended before its journal's first line?"""
     if journal.good_bytes or not out.is_dir():
         return False
-    held = {name for name in os.listdir(out) if not name.startswith(".align-")}
-    return held <= {_JOURNAL, _RESULTS} and not any((out / _RESULTS).glob("*"))
+    with named_errors(out):
+        held = {name for name in os.listdir(out) if not name.startswith(".align-")}
+        return held <= {_JOURNAL, _RESULTS} and not any((out / _RESULTS).glob("*"))
 
 
 def _head(job: str, how: JobSettings) -> dict[str, object]:
@@ -191,9 +189,7 @@ class _Items:
         if self.url is not None:
             remove_results(result_names(self.job, name), self.url)
             return
-        for result in result_names(self.job, name):
-            with named_errors(self.out / result):
-                (self.out / result).unlink(missing_ok=True)
+        remove_files(self.out / result for result in result_names(self.job, name))
 
     def root(self) -> Path | None:
         """The folder that all inputs are in; None when they are in an object store."""
@@ -241,13 +237,13 @@ def run_batch(
         if again.force:
             _clear(out, journal, how.results)
             journal = Lines()
-        with named_errors(out):
-            (out / _ITEMS).unlink(missing_ok=True)
+        remove_files([out / _ITEMS])
         prepare_output(items.out, force=True, known=())
         _sweep(items.out)
         with Journal(out / _JOURNAL, journal.good_bytes) as log:
             if not journal.lines:
                 log.add(_head(job, how))
+                log.sync()  # before any result: without it the folder is no batch
             state = _State(items, log, _last_lines(journal), again.retry_failed, watch)
             order = {"job": job, "how": how.as_json(), "out": str(items.out.absolute())}
             with closing(engine.outcomes(order, state.tasks(), lambda: watch(None))) as outcomes:
@@ -291,7 +287,8 @@ class _State:
                 deaths = 0 if self.retry_failed else line["deaths"]
                 line = None
             elif line is not None and line["status"] != "ok":
-                line = None if self.retry_failed or line["sha256"] is None else line
+                passing = line["sha256"] is None or line["error"]["code"] in _PASSING
+                line = None if self.retry_failed or passing else line
             yield Task(item.name, item.path, line, deaths)
 
     def take(self, outcome: Outcome) -> None:
@@ -361,23 +358,26 @@ def _clear(out: Path, journal: Lines, url: str | None) -> None:
     results = out / _RESULTS
     if url is not None and journal.lines and journal.lines[0].get("results") == url:
         remove_results([name for line in journal.lines for name in line.get("outputs", {})], url)
+    held = [out / _ITEMS, out / _RECORD]
     for line in journal.lines:
         for name in line.get("outputs", {}):
             path = Path(os.path.abspath(results / name))
             inside = path.is_relative_to(os.path.abspath(results))
             if inside and Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(results)):
-                with named_errors(path):
-                    path.unlink(missing_ok=True)
-    for name in (_ITEMS, _RECORD):
-        with named_errors(out / name):
-            (out / name).unlink(missing_ok=True)
+                held.append(path)
+    remove_files(held)
 
 
 def _sweep(folder: Path) -> None:
     """Remove the temporaries of writers that died, everywhere below."""
-    for here, _, files in os.walk(folder):
-        if any(name.endswith(".tmp") for name in files):
-            sweep_stale(Path(here))
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    with named_errors(folder):
+        for here, _, files in os.walk(folder, onerror=refuse):
+            if any(name.endswith(".tmp") for name in files):
+                sweep_stale(Path(here))
 
 
 def _environment(how: JobSettings) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from typing import Any
 
 from align.errors import ResourceError
 
-__all__ = ["Child", "Limits", "ending", "start_child", "usable_cores"]
+__all__ = ["Child", "Limits", "ending", "is_spent", "start_child", "usable_cores"]
 
 _LEAVE_SECONDS = 10.0
+_LEAST_SPACE = 1 << 30  # bytes of addresses: with fewer, libraries load by half, hang or die
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ROOT = Path(__file__).parent.parent
 # Sums over threads of BLAS hang on their number: one thread, so that bytes do not hang on --jobs.
@@ -153,7 +155,15 @@ def start_child(order: Mapping[str, Any], n_beside: int) -> Child:
     Args:
         order: ``job``, ``how`` and ``out``, as ``pipelines.worker`` takes them.
         n_beside: children that share this machine's cores, itself included.
+
+    Raises:
+        ResourceError: E-MEMORY, processes here may not have the addresses that the libraries take.
     """
+    space = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if space != resource.RLIM_INFINITY and space < _LEAST_SPACE:
+        said = f"a process may have {space >> 20} MiB of addresses; the libraries take {_LEAST_SPACE >> 20}"
+        hint = "raise ulimit -v; --memory-limit bounds what an input really takes"
+        raise ResourceError("E-MEMORY", said, hint=hint)
     environment = dict(os.environ)
     environment.update(dict.fromkeys(_ONE_THREAD, "1"))
     environment.update(dict.fromkeys(_SHARED, str(max(1, usable_cores() // n_beside))))
@@ -169,6 +179,15 @@ def start_child(order: Mapping[str, Any], n_beside: int) -> Child:
     child = Child(process, time.monotonic())
     child.send(order)
     return child
+
+
+def is_spent(reply: Mapping[str, Any]) -> bool:
+    """Is a child no good any more after this reply? Without memory, a library may have been loaded by half.
+
+    Args:
+        reply: about an item, as ``pipelines.worker`` gives it.
+    """
+    return reply["error"] is not None and reply["error"]["code"] == "E-MEMORY"
 
 
 def ending(status: int) -> str:

@@ -44,6 +44,7 @@ __all__ = ["DaskEngine"]
 _POLL = 0.1
 _ROUND = 1.0  # seconds between looks at who is there
 _WAIT_SECONDS = 60.0  # for a worker
+_LOST_SECONDS = 300.0  # without any, once there were some
 _FETCH_SECONDS = 5.0  # for an answer from the worker that has it
 _END_SECONDS = 1.5  # for workers to hear that the batch has ended
 _IDLE_SECONDS = 60.0  # a child without an item leaves: its batch may have died without a word
@@ -73,13 +74,11 @@ class DaskEngine:
         """As ``Engine``.
 
         Args:
-            order: as ``Engine``.
-            tasks: as ``Engine``.
-            stop: as ``Engine``.
+            order, tasks, stop: as ``Engine``.
 
         Raises:
-            ResourceError: E-SCHEDULER, it cannot be reached or is gone; E-WORKER-START, no workers; E-VERSION,
-                one runs other code; E-NOT-SHARED, one does not see the folder of the results.
+            ResourceError: E-SCHEDULER, it cannot be reached or is gone; E-WORKER-START, no workers, or none any
+                more; E-VERSION, one runs other code; E-NOT-SHARED, one does not see the folder of the results.
             ParameterError: Dask is not installed.
         """
         if importlib.util.find_spec("distributed") is None:
@@ -184,6 +183,7 @@ class _Crew:
     seconds: float = 0.0  # of all that are done
     places: int = 0
     looked: float = -_ROUND
+    seen: float = 0.0  # when there was a worker
 
     def begin(self, order: Mapping[str, Any]) -> None:
         """Wait for workers; what all of them are told."""
@@ -212,7 +212,17 @@ class _Crew:
         for worker in self._workers().values():
             rooms = [worker["resources"].get(name, 0.0) // amount for name, amount in needed.items()]
             self.places += int(min([worker["nthreads"], *rooms]))
+        if self.places:
+            self.seen = self.looked
         return self.places
+
+    def _mend(self) -> None:
+        """Have what was lost of an own cluster started anew: Dask gives up a worker that is slow to come back."""
+        if self.looked - self.seen > _LOST_SECONDS:
+            said = f"no Dask worker for {_LOST_SECONDS:.0f} s"
+            raise ResourceError("E-WORKER-START", said, hint="the same command goes on when there is one")
+        if self.client.cluster is not None and self.places < self.engine.jobs:
+            self.client.cluster.scale(self.engine.jobs)
 
     def fill(self) -> None:
         """Give out items while there is room for them."""
@@ -221,6 +231,7 @@ class _Crew:
                 self._look()
             except OSError as error:
                 raise ResourceError("E-SCHEDULER", "the Dask scheduler has gone") from error
+            self._mend()
         while len(self.at) < _AHEAD * self.places:
             tasks = self._next()
             if not tasks:

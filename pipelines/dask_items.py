@@ -18,10 +18,10 @@ from dataclasses import replace
 from typing import Any
 
 from align.errors import ResourceError
-from pipelines.children import Child, Limits, ending, start_child
+from pipelines.children import Child, Limits, ending, is_spent, start_child
 from pipelines.engines import Outcome, Task, failed
 
-__all__ = ["do_tasks", "end_batch", "n_children"]
+__all__ = ["do_tasks", "end_batch"]
 
 _POLL = 0.1
 _START_SECONDS = 300.0
@@ -62,16 +62,12 @@ def end_batch(batch: str) -> None:
     """
     with _lock:
         _ended.add(batch)
-        _idle.pop(batch, None)
-        children = _all.pop(batch, set())
-    for child in children:
+        idle = _idle.pop(batch, [])
+        busy = _all.pop(batch, set()) - set(idle)
+    for child in idle:
+        child.end(now=True)
+    for child in busy:  # who listens to it sees it end
         child.process.kill()
-
-
-def n_children() -> int:
-    """How many children of batches this process has."""
-    with _lock:
-        return sum(child.process.poll() is None for children in _all.values() for child in children)
 
 
 def _done(order: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,6 +96,9 @@ def _answer(child: Child, order: Mapping[str, Any], task: Task) -> dict[str, Any
             for reply in said:
                 if "hashed" in reply:
                     child.sha256 = reply["hashed"]
+                elif is_spent(reply):
+                    _forget(child, order["batch"], now=True)
+                    return reply
                 else:
                     _give_back(child, order["batch"])
                     return reply

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from align.errors import AlignError, ParameterError, ResourceError
-from pipelines.children import Child, Limits, ending, start_child
+from pipelines.children import Child, Limits, ending, is_spent, start_child
 from pipelines.identity import code_hash
 from pipelines.worker import told
 
@@ -144,12 +144,11 @@ class LocalEngine:
         """As ``Engine``. A worker that dies harms its item only, which is tried once more.
 
         Args:
-            order: as ``Engine``.
-            tasks: as ``Engine``.
-            stop: as ``Engine``.
+            order, tasks, stop: as ``Engine``.
 
         Raises:
-            ResourceError: E-WORKER-START, workers do not come up; E-VERSION, they run other code.
+            ResourceError: E-WORKER-START, workers do not come up; E-VERSION, they run other code; E-MEMORY, as
+                ``start_child``.
         """
         crew = _Crew(self, order, iter(tasks))
         try:
@@ -221,6 +220,8 @@ class _Crew:
                     worker.child.sha256 = reply["hashed"]
                 else:
                     task, worker.task = worker.task, None
+                    if is_spent(reply):
+                        self._dismiss(worker, now=True)
                     yield Outcome(task, **reply)
 
     def check(self) -> Iterator[Outcome]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from align.errors import escape_controls
+from align.errors import ParameterError, escape_controls
 from align.readers.policy import Policy
 from pipelines.config import RunConfig, Settings
+from pipelines.identity import content_hash, files_hash
 from pipelines.manifest import Takes
 from pipelines.store import RUN_FILES, atomic_write, prepare_output
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from align.coordination import Coordination
     from align.tokens.saved import Book
 
-__all__ = ["JOBS", "Job", "JobSettings", "Write", "result_names"]
+__all__ = ["JOBS", "Job", "JobSettings", "Write", "check_job", "result_names"]
 
 Write = Callable[[Path], None]
 
@@ -35,6 +36,8 @@ class JobSettings:
         model: a model folder, or None.
         results: URL of an object store below which results go, or None: they stay in the batch's folder.
         codebook: a file of ``align tokenize``, or None.
+        truth_file: name of the true spans in each session folder, or None.
+        notes_file: name of the notes there, or None for ``notes.*``.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -42,6 +45,8 @@ class JobSettings:
     model: Path | None = None
     results: str | None = None
     codebook: Path | None = None
+    truth_file: str | None = None
+    notes_file: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, for the journal and for a worker; ``from_json`` takes them."""
@@ -51,6 +56,8 @@ class JobSettings:
             "model": None if self.model is None else str(self.model),
             "results": self.results,
             "codebook": None if self.codebook is None else str(self.codebook),
+            "truth_file": self.truth_file,
+            "notes_file": self.notes_file,
         }
 
     @classmethod
@@ -65,11 +72,16 @@ class JobSettings:
         settings = Settings(RunConfig().with_values(given), MappingProxyType(sources))
         policy = Policy(**{name: _tuples(value) for name, value in values["policy"].items()})
         model, codebook = (None if values[n] is None else Path(values[n]) for n in ("model", "codebook"))
-        return cls(settings, policy, model, values["results"], codebook)
+        names = values["truth_file"], values["notes_file"]
+        return cls(settings, policy, model, values["results"], codebook, *names)
 
 
 def _tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _content(path: Path, how: JobSettings) -> str:
+    return content_hash(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +92,40 @@ class Job:
         takes: "streams" or "sessions".
         results: suffixes of the files that are made of an input, or names in a folder of the input's name.
         work: (path, name, settings) -> a function that writes the results under a folder.
+        content: (path, settings) -> SHA-256 of all of the input that the results hang on.
     """
 
     takes: Takes
     results: tuple[str, ...]
     work: Callable[[Path, str, JobSettings], Write]
+    content: Callable[[Path, JobSettings], str] = _content
+
+
+def check_job(name: str, how: JobSettings) -> None:
+    """Refuse settings that a job has no use for, and a job without what it needs.
+
+    Args:
+        name: of the job.
+        how: the settings.
+
+    Raises:
+        ParameterError: no such job; a model, a codebook or names of files that mean nothing, or none where one is
+            needed; the job "prepare" without the seconds per frame, which all shards share.
+    """
+    if name not in JOBS:
+        raise ParameterError("job", name, ", ".join(JOBS))
+    if how.model is not None and name != "run":
+        raise ParameterError("model", str(how.model), "with the job run only")
+    if (how.codebook is not None) != (name == "tokenize"):
+        raise ParameterError("codebook", str(how.codebook), "a file with the job tokenize, and with no other")
+    if (how.truth_file is not None) != (name == "prepare"):
+        allowed = "the name of the true spans with the job prepare, and with no other"
+        raise ParameterError("truth_file", how.truth_file, allowed)
+    if how.notes_file is not None and name != "prepare":
+        raise ParameterError("notes_file", how.notes_file, "with the job prepare only")
+    if name == "prepare" and how.settings.config.features.hop == "auto":
+        hint = "--hop 0.5; a training on some of the sessions chooses one, the hop in its model.json"
+        raise ParameterError("features.hop", "auto", "seconds per frame with the job prepare", hint=hint)
 
 
 def result_names(job: Job, name: str) -> tuple[str, ...]:
@@ -193,6 +234,24 @@ def _model(folder: Path) -> Coordination:
     return load_coordination(folder)
 
 
+def _prepare(path: Path, name: str, how: JobSettings) -> Write:
+    from align.readers import read_session
+    from pipelines.shards import shard_bytes
+
+    session = read_session(path, notes_file=how.notes_file, truth_file=how.truth_file, policy=how.policy)
+    config = how.settings.config
+    assert config.features.hop != "auto"
+    data = shard_bytes(session, config.features.hop, raw=config.training.raw)
+    return lambda folder: _put(folder / f"{name}.shard", data)
+
+
+def _with_truth(path: Path, how: JobSettings) -> str:
+    from pipelines.train import input_files
+
+    files = input_files([path], how.notes_file, how.truth_file).values()
+    return files_hash(path if path.is_dir() else path.parent, [file for part in files for file in part])
+
+
 def _put(path: Path, data: bytes | str) -> None:
     if not path.parent.is_dir():  # looked into once: a folder may hold very many results
         prepare_output(path.parent, force=True, known=())
@@ -205,5 +264,6 @@ JOBS: Mapping[str, Job] = MappingProxyType(
         "segment": Job("streams", (".parquet",), _segment),
         "tokenize": Job("streams", (".parquet",), _tokenize),
         "run": Job("sessions", RUN_FILES, _run),
+        "prepare": Job("sessions", (".shard",), _prepare, _with_truth),
     }
 )

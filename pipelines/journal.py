@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from align.errors import UnsafeError
-from pipelines.store import named_errors
+from pipelines.store import named_errors, sync_folder
 
 __all__ = ["Journal", "Lines", "read_journal"]
 
@@ -109,7 +109,12 @@ class Journal:
         with named_errors(path):
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._descriptor = os.open(path, flags, 0o600)
-            os.ftruncate(self._descriptor, good_bytes)
+            try:
+                os.ftruncate(self._descriptor, good_bytes)
+                sync_folder(path.parent)
+            except OSError:
+                os.close(self._descriptor)
+                raise
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Write one line, whole or not at all.

@@ -19,6 +19,7 @@ from align.errors import InputError, ParameterError, UnsafeError
 from align.readers import session_folders
 from align.readers.registry import is_stream_file
 from pipelines.cloud import check_url, is_url, listed
+from pipelines.failures import as_align_error
 
 __all__ = ["Input", "Takes", "inputs_of"]
 
@@ -62,6 +63,7 @@ def inputs_of(
     Raises:
         InputError: E-MANIFEST, a line of a manifest that names nothing, or the same as another; E-NO-FILE,
             E-NO-STREAMS, nothing found; E-LIMIT, a name too long to be given to a result.
+        ResourceError: E-IO, a folder cannot be searched.
         UnsafeError: E-OUTSIDE, an input outside of the root.
     """
     if any(is_url(source) for source in (*sources, root)):
@@ -166,7 +168,10 @@ def _is_stream_name(name: str) -> bool:
 
 
 def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
-    for here, folders, files in os.walk(folder):
+    def refuse(error: OSError) -> None:  # left out silently, its files would be lost
+        raise as_align_error(error) from error
+
+    for here, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [f for f in folders if f[0] != "." and not _is_in(Path(here, f), without)]
         for name in files:
             path = Path(here, name)

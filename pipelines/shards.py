@@ -1,20 +1,15 @@
 """Sessions as shards: a file each with its frames, notes and true spans, for training on more than memory holds.
 
-``python -m pipelines.shards SESSION... --out FOLDER`` writes them, one session in memory at a time; a second run writes
-only what is not there. ``align train FOLDER`` learns from them. A shard is a sealed safetensors file, named by the
-SHA-256 of all that it was made from and put there whole; ``shards.jsonl`` has one line per shard and is written last.
+``align batch --job prepare`` makes them, one session in memory at a time, and ``align train`` learns from the folder
+of that batch: from the results that its ``items.jsonl`` calls done. A shard is a sealed safetensors file.
 
 A shard holds note texts: it is as private as the session that it was made from.
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import hashlib
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,103 +18,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from align.datatypes import Note, NoteTime, Session, Span
-from align.errors import AlignError, InputError, ParameterError
-from align.readers import Policy, read_session, session_folders
+from align.errors import InputError, ParameterError
 from align.sealed import opened, sealed, under
-from pipelines.store import atomic_write, only_writer, prepare_output, sha256_of
-from pipelines.train import input_files
 
 if TYPE_CHECKING:
     from align.coordination.streaming import StoredSession
     from align.features.frames import FrameTable
 
-__all__ = ["INDEX", "Shards", "Wanted", "is_shards", "main", "only_shards", "read_shards", "write_shards"]
+__all__ = ["Shards", "is_shards", "only_shards", "read_shards", "shard_bytes"]
 
-INDEX = "shards.jsonl"
 FORMAT = 1
-_SUFFIX = ".shard"
+_ITEMS, _RECORD = "items.jsonl", "batch.json"
 _LARGEST = 8_000_000_000  # bytes of a shard
 _LARGEST_HEADER = 100_000_000
-_HINT = "write it again with python -m pipelines.shards"
+_HINT = "make it again with align batch --job prepare"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What goes into shards.
-
-    Attributes:
-        truth_file: name of the true spans in each session folder.
-        notes_file: name of the notes, or None for ``notes.*``.
-        hop: seconds per frame, or None: as a training on all these sessions would choose, for which each is read twice.
-        raw: raw patches beside the frames, as the setting ``training.raw``.
-        policy: opt-in repairs of reading.
-    """
-
-    truth_file: str
-    notes_file: str | None = None
-    hop: float | None = None
-    raw: bool = False
-    policy: Policy = dataclasses.field(default_factory=Policy)
-
-
-def write_shards(paths: Sequence[Path], out: Path, wanted: Wanted) -> tuple[list[Path], int]:
-    """Write one shard per session, then the index; what is there already and was made from the same stays.
+def shard_bytes(session: Session, hop: float, *, raw: bool) -> bytes:
+    """The shard of a session.
 
     Args:
-        paths: session folders, or parents of session folders.
-        out: folder of the shards; created, or one that holds shards.
-        wanted: what goes in.
-
-    Returns:
-        The shards of these sessions, in their order, and how many of them were written.
-
-    Raises:
-        InputError: whatever is wrong with a file; E-TOO-FEW-PAIRS, no session has a note; E-SHARDS, two sessions have
-            the same files and name.
-        UnsafeError, ResourceError, LockedError: the folder cannot be written or is being written.
+        session: with notes and true spans.
+        hop: seconds per frame, > 0; the same for all sessions to learn from.
+        raw: raw patches beside the frames, as the setting ``training.raw``.
     """
-    folders = session_folders(paths)
-    prepare_output(out, force=True, known=())
-    with only_writer(out, "shards"):
-        hop = _hop(folders, wanted)
-        lines, written = [], 0
-        for folder in folders:
-            key = _key(folder, hop, wanted)
-            shard = out / (key + _SUFFIX)
-            if not shard.is_file():
-                atomic_write(shard, _shard(_read(folder, wanted), hop, raw=wanted.raw))
-                written += 1
-            lines.append({"file": shard.name, "sha256": sha256_of(shard), "bytes": shard.stat().st_size})
-        if len({line["file"] for line in lines}) < len(lines):
-            raise InputError("E-SHARDS", "two sessions have the same files and name", hint="give each once")
-        index = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
-        atomic_write(out / INDEX, index, force=True)
-    return [out / str(line["file"]) for line in lines], written
-
-
-def _hop(folders: Sequence[Path], wanted: Wanted) -> float:
-    from align.coordination.fitting import common_hop
-
-    return wanted.hop or common_hop(_read(folder, wanted) for folder in folders)
-
-
-def _read(folder: Path, wanted: Wanted) -> Session:
-    return read_session(
-        folder, notes_file=wanted.notes_file, truth_file=wanted.truth_file, policy=wanted.policy
-    )
-
-
-def _key(folder: Path, hop: float, wanted: Wanted) -> str:
-    """SHA-256 of all that a shard follows from: the session's files and name, how they are read, and the version."""
-    from align import __version__
-
-    files = input_files([folder], wanted.notes_file, wanted.truth_file)
-    hashes = {role: [(path.name, sha256_of(path)) for path in found] for role, found in files.items()}
-    made_from = [FORMAT, __version__, folder.name, hop, wanted.raw, dataclasses.asdict(wanted.policy), hashes]
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _shard(session: Session, hop: float, *, raw: bool) -> bytes:
     from align.coordination.inputs.layout import session_table
     from align.coordination.saved.provenance import session_hash
 
@@ -152,40 +74,51 @@ def _finite(seconds: float) -> float | None:
 
 
 def is_shards(path: Path) -> bool:
-    """Is this a folder of shards?
+    """Is this the folder of a batch that made shards?
 
     Args:
         path: any.
     """
-    return (path / INDEX).is_file()
+    try:
+        record = json.loads((path / _RECORD).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and record.get("job") == "prepare"
 
 
-def read_shards(folder: Path) -> list[StoredSession]:
-    """What the shards of a folder say of their sessions, in the order of the index; frames are read when asked for.
+def read_shards(folder: Path) -> tuple[list[StoredSession], int]:
+    """What the shards of a batch say of their sessions, in the batch's order; frames are read when asked for.
 
     Args:
-        folder: of ``write_shards``.
+        folder: of ``align batch --job prepare``.
+
+    Returns:
+        The sessions; how many inputs of the batch had failed and are not among them.
 
     Raises:
-        InputError: E-SHARDS, no index, a shard that it names is not there or not of the length that it says.
-            When frames are asked for: E-CHECKSUM, a shard is not what was written.
+        InputError: E-SHARDS, the batch is not done, none of its sessions is, two are the same, or a shard is not
+            there whole. When frames are asked for: E-CHECKSUM, a shard is not what was written.
     """
     try:
-        text = (folder / INDEX).read_text("utf-8")
-        lines = [
-            (str(line["file"]), int(line["bytes"]), str(line["sha256"]))
-            for line in map(json.loads, text.splitlines())
-        ]
+        rows = [json.loads(line) for line in (folder / _ITEMS).read_text("utf-8").splitlines()]
+        names = [str(name) for row in rows if row["status"] == "ok" for name in row["outputs"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError("E-SHARDS", "no index of shards", hint=_HINT, file=folder.name) from error
-    return [_stored(folder, name, size, content) for name, size, content in lines]
+        hint = "the same align batch goes on with it"
+        raise InputError("E-SHARDS", "the batch is not done", hint=hint, file=folder.name) from error
+    stored = [_stored(folder, name) for name in names]
+    if not stored:
+        raise InputError("E-SHARDS", "no session of the batch is done", file=folder.name)
+    if len({one.content for one in stored}) < len(stored):
+        raise InputError("E-SHARDS", "two sessions have the same files and name", hint="give each once")
+    return stored, len(rows) - len(stored)
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """What ``align train`` was given: the stored sessions, and the index as the file that was read."""
+    """What ``align train`` was given: ``stored`` sessions, ``n_failed`` that the batch could not make, files read."""
 
     stored: list[StoredSession]
+    n_failed: int
     inputs: dict[str, tuple[Path, ...]]
 
 
@@ -210,16 +143,16 @@ def only_shards(paths: Sequence[Path], notes_file: str | None, truth_file: str |
         raise ParameterError(
             "truth_file, notes_file", "given with shards", "none: shards hold what they were made with"
         )
-    return Shards(read_shards(paths[0]), {"shards": (paths[0] / INDEX,)})
+    return Shards(*read_shards(paths[0]), {"shards": (paths[0] / _ITEMS, paths[0] / _RECORD)})
 
 
-def _stored(folder: Path, name: str, size: int, content: str) -> StoredSession:
+def _stored(folder: Path, name: str) -> StoredSession:
     from align.coordination.streaming import StoredSession
 
     path = folder / name
-    if Path(name).name != name or path.is_symlink() or not path.is_file() or path.stat().st_size != size:
-        raise InputError("E-SHARDS", "a shard of the index is not there whole", hint=_HINT, file=name[:80])
-    about = _about(path)
+    if not Path(path.resolve()).is_relative_to(folder.resolve()) or path.is_symlink() or not path.is_file():
+        raise InputError("E-SHARDS", "a shard is not there", hint=_HINT, file=name[-80:])
+    about, content = _about(path)
     try:
         notes = tuple(_note(str(text), at) for text, at in about["notes"])
         rows = about["truth"]
@@ -227,8 +160,8 @@ def _stored(folder: Path, name: str, size: int, content: str) -> StoredSession:
         facts = str(about["name"]), notes, truth, float(about["seconds"]), str(about["source"])
         hop, first = float(about["hop"]), int(about["first"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError("E-SHARDS", "a shard of another version", hint=_HINT, file=name) from error
-    return StoredSession(*facts, content, hop, first, lambda: _frames(path, about))
+        raise InputError("E-SHARDS", "a shard of another version", hint=_HINT, file=name[-80:]) from error
+    return StoredSession(*facts, content, hop, first, lambda: _frames(path, content))
 
 
 def _note(text: str, time: list[float] | None) -> Note:
@@ -239,27 +172,31 @@ def _known(seconds: float | None) -> float:
     return math.nan if seconds is None else float(seconds)
 
 
-def _about(path: Path) -> dict[str, Any]:
-    """What a shard says beside its frames: the header alone is read, and checked when the frames are."""
+def _about(path: Path) -> tuple[dict[str, Any], str]:
+    """What a shard says beside its frames, and its seal: the header alone is read, and checked when the frames are."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length)) if length <= _LARGEST_HEADER else {}
-        about: dict[str, Any] = json.loads(header["__metadata__"]["about"])
-    except (ValueError, KeyError, TypeError) as error:
+        about: dict[str, Any] = json.loads(header.pop("__metadata__")["about"])
+        seal = str(about.pop("seal"))
+        size = 8 + length + max((block["data_offsets"][1] for block in header.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, LookupError) as error:
         raise InputError("E-CHECKSUM", "a shard is not what was saved", hint=_HINT, file=path.name) from error
     if about.get("format") != FORMAT:
         raise InputError("E-SHARDS", "a shard of another version", hint=_HINT, file=path.name)
-    return {name: value for name, value in about.items() if name != "seal"}
+    if size != path.stat().st_size:
+        raise InputError("E-SHARDS", "a shard is not there whole", hint=_HINT, file=path.name)
+    return about, seal
 
 
-def _frames(path: Path, expected: dict[str, Any]) -> FrameTable:
+def _frames(path: Path, seal: str) -> FrameTable:
     from align.features.frames import FrameTable
 
     if path.stat().st_size > _LARGEST:
         raise InputError("E-LIMIT", f"more than {_LARGEST} bytes: no shard is as large", file=path.name)
     about, arrays = opened(path.read_bytes(), "a shard", _HINT)
-    if about != expected:
+    if _about(path)[1] != seal:
         raise InputError("E-CHECKSUM", "a shard changed while it was used", hint=_HINT, file=path.name)
     blocks = under("block.", arrays)
     return FrameTable(
@@ -270,31 +207,3 @@ def _frames(path: Path, expected: dict[str, Any]) -> FrameTable:
         tuple(blocks[str(k)] for k in range(len(blocks))),
         tuple(tuple(u) for u in about["units"]),
     )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """``python -m pipelines.shards SESSION... --out FOLDER --truth-file NAME``; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.shards", description="Sessions -> shards for training."
-    )
-    parser.add_argument("sessions", nargs="+", type=Path, help="session folders, or folders of them")
-    parser.add_argument("--out", required=True, type=Path, help="folder to write into")
-    parser.add_argument("--truth-file", required=True, help="true spans in each session folder")
-    parser.add_argument("--notes-file", help="notes in each session folder; the default is notes.*")
-    parser.add_argument(
-        "--hop", type=float, help="seconds per frame; the default is chosen from all sessions"
-    )
-    parser.add_argument("--raw", action="store_true", help="raw patches beside the frames (training.raw)")
-    given = parser.parse_args(arguments)
-    wanted = Wanted(given.truth_file, given.notes_file, given.hop, given.raw)
-    try:
-        shards, written = write_shards(given.sessions, given.out, wanted)
-    except AlignError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    print(f"{len(shards)} shards, {written} of them new: {given.out / INDEX}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,7 +17,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from align.errors import InputError, LockedError, ResourceError, UnsafeError
@@ -30,8 +30,10 @@ __all__ = [
     "only_writer",
     "prepare_output",
     "private_folder",
+    "remove_files",
     "sha256_of",
     "sweep_stale",
+    "sync_folder",
 ]
 
 RUN_FILES = (
@@ -267,11 +269,47 @@ def prepare_output(out: Path, *, force: bool = False, known: Collection[str] = R
         for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)  # whatever the umask took away
+            sync_folder(folder.parent)
         sweep_stale(out)
         for name in known:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(out / name)
     return out
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk: what was made, renamed or removed there survives a power cut.
+
+    Args:
+        folder: exists.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Take files away, those that are there, so that no power cut brings them back.
+
+    Args:
+        paths: of files.
+
+    Raises:
+        ResourceError: the disk refuses.
+    """
+    folders = set()
+    for path in paths:
+        with named_errors(path):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                continue
+        folders.add(path.parent)
+    for folder in folders:
+        with named_errors(folder):
+            sync_folder(folder)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from align.answers import Codebook
 from align.readers import Policy, session_of
 from align.tokens.codebook import code_rows, fit_rows
 from align.tokens.drift import Drift, measure_drift
@@ -45,6 +46,7 @@ class Wanted:
         most_rows: segments of each kind that a codebook is fitted to, at most.
         seed: of everything random.
         threads: processors to use.
+        device: where a codebook is fitted: "cpu", "cuda", "cuda:N", or "auto", a card where there is one.
     """
 
     n_codes: int | None = 64
@@ -61,6 +63,7 @@ class Wanted:
     most_rows: int = 200_000
     seed: int = 0
     threads: int = 1
+    device: str = "cpu"
 
 
 def quiet(stage: str, done: int, total: int) -> None:
@@ -103,7 +106,7 @@ def _title(names: set[str], part: Part) -> str:
 def _fitted_kind(part: Part, sample: Sample, wanted: Wanted, title: str) -> tuple[Book, CodeMapping | None]:
     rows, features, mapping = sample.rows, part.features, None
     seed, threads = wanted.seed, wanted.threads
-    codebook = fit_rows(rows, features, n_codes=wanted.n_codes, seed=seed, threads=threads)
+    codebook = _fitted_rows(rows, features, wanted)
     version, parent, residual = 1, "", np.zeros((0, 0, 0), np.float32)
     if wanted.keep is not None:
         old = book_for(wanted.keep, part.like)
@@ -115,6 +118,19 @@ def _fitted_kind(part: Part, sample: Sample, wanted: Wanted, title: str) -> tupl
         residual = fit_residual(rows, codebook, levels=wanted.levels, seed=seed, threads=threads)
     book = empty_book(codebook, part.like, wanted.hop)
     return dataclasses.replace(book, stream=title, version=version, parent=parent, residual=residual), mapping
+
+
+def _fitted_rows(rows: npt.NDArray[np.float32], features: tuple[str, ...], wanted: Wanted) -> Codebook:
+    """By the kernels, or on a card: the processor with torch would only be slower."""
+    n_codes, seed, threads = wanted.n_codes, wanted.seed, wanted.threads
+    if wanted.device != "cpu":
+        from align.coordination.loop.device import choose_device, memory_counted
+
+        device = choose_device(wanted.device)
+        if device.type != "cpu":
+            with memory_counted():
+                return fit_rows(rows, features, n_codes=n_codes, seed=seed, device=device)
+    return fit_rows(rows, features, n_codes=n_codes, seed=seed, threads=threads)
 
 
 def _ordered(rows: npt.NDArray[np.float32], features: tuple[str, ...], book: Book) -> npt.NDArray[np.float32]:

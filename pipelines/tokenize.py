@@ -84,7 +84,7 @@ def tokenize_recordings(
 
     Raises:
         ParameterError: a number out of range; InputError: nothing could be read; UnsafeError, ResourceError: as
-            ``prepare_output``.
+            ``prepare_output``, and E-DEVICE.
     """
     check_output(out, force=force, known=FILES)
     if wanted.merge and wanted.levels:
@@ -94,6 +94,10 @@ def tokenize_recordings(
         wanted = dataclasses.replace(wanted, hop=wanted.books[0].hop)
         if len(hops) > 1:
             raise ParameterError("codebook", f"books of {len(hops)} frame lengths", "one")
+    if wanted.device != "cpu":
+        from align.coordination.loop.device import choose_device
+
+        wanted = dataclasses.replace(wanted, device=str(choose_device(wanted.device)))
     recordings = find_recordings(paths)
     if not recordings:
         raise ParameterError("paths", "none", "at least one recording")

@@ -27,7 +27,7 @@ from typing import Any
 from align.errors import AlignError, ResourceError, UnsafeError
 from pipelines.cloud import fetched, is_url, put_results, results_are
 from pipelines.failures import as_align_error
-from pipelines.identity import code_hash, content_hash
+from pipelines.identity import code_hash
 from pipelines.jobs import JOBS, Job, JobSettings, Write, result_names
 from pipelines.store import sha256_of
 
@@ -148,7 +148,7 @@ def _do_here(
     """Do an item that is on this machine's disk."""
     name, before, (job, how, out) = task["name"], task["before"], what
     try:
-        reply["sha256"] = content_hash(path)
+        reply["sha256"] = job.content(path, how)
         hashed(reply["sha256"])
         is_same = before is not None and before["sha256"] == reply["sha256"]
         if is_same and _is_valid(before["outputs"], how.results or out):

@@ -51,7 +51,7 @@ from align.matching.captioned import caption_odds
 from align.text.choose import text_encoder
 from align.text.protocol import TextEncoder
 
-__all__ = ["common_hop", "fit_coordination", "fit_stored"]
+__all__ = ["fit_coordination", "fit_stored"]
 
 F4 = npt.NDArray[np.float32]
 _MOST_MEASURED = 256  # stored sessions of which some are held out
@@ -255,37 +255,11 @@ def _some_people(examples: Sequence[Example]) -> Sequence[Example]:
 
 
 def _common_hop(sessions: Sequence[Session], rows: Sequence[Sequence[object]]) -> float:
-    """As ``common_hop``; the notes to learn from are at hand."""
+    """About half of the natural hop of a usual session; a beat's length at least where all that is heard is a heart."""
     lengths = [s.end - s.start for s, r in zip(sessions, rows, strict=True) if r]
     hearts = all(ecg_channels(stream) for session in sessions for stream in session.streams)
-    return _usual_hop(lengths, [len(r) for r in rows if r], hearts)
-
-
-def common_hop(sessions: Iterable[Session]) -> float:
-    """About half of the natural hop of a usual session; a beat's length at least where all that is heard is a heart.
-
-    Args:
-        sessions: to learn from, looked at one after another; one at least has a note.
-
-    Returns:
-        Seconds per frame.
-
-    Raises:
-        InputError: E-TOO-FEW-PAIRS, no session has a note.
-    """
-    lengths, numbers, hearts = [], [], True
-    for session in sessions:
-        hearts = hearts and all(ecg_channels(stream) for stream in session.streams)
-        if n_notes := len(usable_notes(session)):
-            lengths.append(session.end - session.start)
-            numbers.append(n_notes)
-    if not numbers:
-        raise InputError("E-TOO-FEW-PAIRS", "no session has a note", hint="name the notes, or true spans")
-    return _usual_hop(lengths, numbers, hearts)
-
-
-def _usual_hop(lengths: Sequence[float], numbers: Sequence[int], hearts: bool) -> float:
-    hop = natural_hop(float(np.median(lengths)), _FINER * float(np.median(numbers)))
+    usual = float(np.median([len(r) for r in rows if r]))
+    hop = natural_hop(float(np.median(lengths)), _FINER * usual)
     return max(hop, BEAT_S) if hearts else hop
 
 

@@ -1,7 +1,8 @@
 """k-means: which centroid is nearest to each row, and how the centroids move.
 
 The objective is the *inertia*, the sum over all rows of the squared Euclidean distance to the nearest centroid.
-``align.tokens.clustering`` iterates; seeding is ``align.kernels.seeding``.
+``align.tokens.clustering`` iterates; how far centroids move is ``align.kernels.centroids``, where they start
+``align.kernels.seeding``.
 
 Rows are read as *tiles* (``align.kernels.tiles``), in float32: four centroids and four columns at a time are
 multiplied into sums that stay in vector registers. float32 decides a label only where the second nearest
@@ -12,7 +13,9 @@ bits.
 From pass to pass every row keeps an upper bound of the distance to its own centroid and a lower bound of that
 to any other (Hamerly 2010, algorithms 1-3, without tightening, which costs as much as the tile). A row whose
 bounds prove that nothing changed sleeps; where most of a tile sleeps, those awake are gathered into one of
-their own. Bounds are float32, rounded outwards.
+their own. One centroid that moves far would wake all rows: where those that moved most are to blame, the distances
+to these few come first (as in Yinyang k-means, Ding et al. 2015, with one group, chosen anew in every pass).
+Bounds are float32, rounded outwards.
 
 References: Lloyd 1982; Hamerly 2010, "Making k-means even faster"; rounding: Higham 2002, section 3.1.
 """
@@ -25,14 +28,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["NONE", "assign_rows", "centroid_moves", "nearest_centroids", "own_distances"]
+__all__ = ["NONE", "assign_rows", "nearest_centroids"]
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
 TILE = 256  # of align.kernels.tiles
 NONE = -2  # label of a row that has none yet; -1 is a code that float32 cannot tell
-_MANY = 128  # rows awake from which a tile is evaluated where it lies
+_MANY = 160  # rows awake from which a tile is evaluated where it lies
+_WORTH = 32  # rows that may sleep if the fast centroids are looked at first
+_FEW = 16  # rows awake up to which they are not read from their tile
 _UNIT = 2.0**-24  # relative rounding of float32
 _OUT = np.float32(1.0 + 2.0**-20)  # widens a bound by more than the rounding of the few steps that made it
 _IN = np.float32(1.0 - 2.0**-20)
@@ -80,12 +85,19 @@ def _multiply(tile: Singles, table: Singles, squares: Singles, first: int, sums:
     """sums[j, lane] = squares[first + j] + table[first + j] . tile[:, lane], for j of 0 to 3."""
     j0 = unsigned(first)
     j1, j2, j3 = j0 + U1, j0 + U2, j0 + U3
+    # The first four columns apart: sums that are set and then added to cost a third more.
+    n0, n1, n2, n3 = squares[j0], squares[j1], squares[j2], squares[j3]
+    a0, a1, a2, a3 = table[j0, U0], table[j0, U1], table[j0, U2], table[j0, U3]
+    b0, b1, b2, b3 = table[j1, U0], table[j1, U1], table[j1, U2], table[j1, U3]
+    d0, d1, d2, d3 = table[j2, U0], table[j2, U1], table[j2, U2], table[j2, U3]
+    e0, e1, e2, e3 = table[j3, U0], table[j3, U1], table[j3, U2], table[j3, U3]
     for lane in range(unsigned(TILE)):
-        sums[U0, lane] = squares[j0]
-        sums[U1, lane] = squares[j1]
-        sums[U2, lane] = squares[j2]
-        sums[U3, lane] = squares[j3]
-    for four in range(unsigned(table.shape[1] // 4)):
+        x0, x1, x2, x3 = tile[U0, lane], tile[U1, lane], tile[U2, lane], tile[U3, lane]
+        sums[U0, lane] = n0 + a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+        sums[U1, lane] = n1 + b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+        sums[U2, lane] = n2 + d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+        sums[U3, lane] = n3 + e0 * x0 + e1 * x1 + e2 * x2 + e3 * x3
+    for four in range(U1, unsigned(table.shape[1] // 4)):
         c0 = four * U4
         c1, c2, c3 = c0 + U1, c0 + U2, c0 + U3
         a0, a1, a2, a3 = table[j0, c0], table[j0, c1], table[j0, c2], table[j0, c3]
@@ -121,6 +133,14 @@ def _two_least(sums: Singles, first: int, two: Singles, codes: npt.NDArray[np.in
 
 
 @_called
+def _add_norms(tile: Singles, two: Singles) -> None:
+    for c in range(unsigned(tile.shape[0])):
+        for lane in range(unsigned(TILE)):
+            x = tile[c, lane]
+            two[U2, lane] += x * x
+
+
+@_called
 def _evaluate(
     tile: Singles, table: Singles, squares: Singles, longest: float, sums: Singles, two: Singles, codes: Any
 ) -> None:
@@ -132,10 +152,7 @@ def _evaluate(
     for first in range(0, table.shape[0], 4):
         _multiply(tile, table, squares, first, sums)
         _two_least(sums, first, two, codes)
-    for c in range(unsigned(table.shape[1])):
-        for lane in range(unsigned(TILE)):
-            x = tile[c, lane]
-            two[U2, lane] += x * x
+    _add_norms(tile, two)
     # Inputs and d + 2 steps are rounded, on either distance by at most (d + 6) u (|x| + |m|)^2: a root is saved
     # by (|x| + |m|)^2 <= 2 (|x|^2 + |m|^2).
     share = np.float32(4.0 * (table.shape[1] + 6) * _UNIT)
@@ -148,16 +165,6 @@ def _evaluate(
         near, far = least + own, second + own - error
         two[U0, lane] = np.sqrt((near if near > _ZERO else _ZERO) + error) * _OUT
         two[U1, lane] = np.sqrt(far if far > _ZERO else _ZERO) * _IN
-
-
-@_inside
-def _square(a: Any, i: int, b: Any, j: int) -> Any:
-    """Squared distance of two rows."""
-    total = 0.0
-    for c in range(a.shape[1]):
-        difference = np.float64(a[i, c]) - np.float64(b[j, c])
-        total += difference * difference
-    return total
 
 
 @_called
@@ -180,15 +187,29 @@ def _compare(points: Any, i: int, columns: Floats, lanes: Floats) -> Any:
 
 
 @_inside
-def _move_bounds(moves: Singles, labels: Any, bounds: Singles, first: unsigned, awake: Any, n: int) -> int:
-    """Let the bounds of a tile follow the centroids; which of its first n rows may have another nearest now."""
+def _move_bounds(
+    moves: Singles, rest: Any, labels: Any, bounds: Singles, first: unsigned, n: int, kept: Any
+) -> Any:
+    """Let the bounds of the first n rows of a tile follow the centroids; how many may have another nearest now.
+
+    Also how many would if the fast centroids stood still, and (``kept``) their lower bounds then.
+    """
+    awake, awake_to_rest = 0, 0
     for lane in range(unsigned(n)):  # lanes behind have no label
         i = first + lane
-        own = labels[i]
-        lower = (bounds[U1, i] - moves[U1, own]) * _IN
-        lower = lower if lower > _ZERO else _ZERO
-        bounds[U0, i] = (bounds[U0, i] + moves[U0, own]) * _OUT
-        bounds[U1, i] = lower
+        own, before = labels[i], bounds[U1, i]
+        upper, half = (bounds[U0, i] + moves[U0, own]) * _OUT, moves[U2, own]
+        lower, slow = (before - moves[U1, own]) * _IN, (before - rest) * _IN
+        lower, slow = (lower if lower > _ZERO else _ZERO), (slow if slow > _ZERO else _ZERO)
+        bounds[U0, i], bounds[U1, i], kept[lane] = upper, lower, slow
+        awake += upper >= (lower if lower > half else half)
+        awake_to_rest += upper >= (slow if slow > half else half)
+    return awake, awake_to_rest
+
+
+@_inside
+def _awake(moves: Singles, labels: Any, bounds: Singles, first: unsigned, awake: Any, n: int) -> int:
+    """List the first n rows of a tile that may have another nearest centroid; how many those are."""
     count = 0
     for lane in range(unsigned(n)):
         i = first + lane
@@ -196,6 +217,47 @@ def _move_bounds(moves: Singles, labels: Any, bounds: Singles, first: unsigned, 
         awake[count] = lane
         count += bounds[U0, i] >= (lower if lower > half else half)
     return count
+
+
+@njit(cache=True, nogil=True)
+def _fastest(moves: Singles, table: Singles, squares: Singles) -> Any:
+    """The centroids that moved most, four for every 64, as a table of their own; and how far any other moved."""
+    k, order = moves.shape[1], np.argsort(-moves[0])
+    count = 4 * max(1, k // 64)
+    ids, fast = np.full(count, NONE, np.int32), np.zeros((count, table.shape[1]), np.float32)
+    norms = np.full(count, _HUGE, np.float32)
+    for j in range(min(count, k)):
+        ids[j], fast[j], norms[j] = order[j], table[order[j]], squares[order[j]]
+    return ids, fast, norms, moves[0, order[count]] if k > count else _ZERO
+
+
+@_called
+def _look_at_fast(
+    tile: Singles, fast: Any, longest: float, labels: Any, bounds: Singles, first: unsigned, n: int, room: Any
+) -> None:
+    """Raise the lower bounds of a tile to what the true distances to the fast centroids allow."""
+    ids, table, squares, _ = fast
+    products, two, kept = room
+    for lane in range(unsigned(TILE)):
+        two[U0, lane] = _HUGE
+        two[U2, lane] = _ZERO
+    for four in range(0, table.shape[0], 4):
+        _multiply(tile, table, squares, four, products)
+        for j in range(unsigned(4)):
+            own = ids[unsigned(four) + j]
+            for lane in range(unsigned(n)):
+                x = products[j, lane] if labels[first + lane] != own else _HUGE
+                two[U0, lane] = x if x < two[U0, lane] else two[U0, lane]
+    _add_norms(tile, two)
+    share = np.float32(4.0 * (table.shape[1] + 6) * _UNIT)  # as in _evaluate
+    reach = np.float32(longest * longest)
+    for lane in range(unsigned(n)):
+        own = two[U2, lane]
+        far = two[U0, lane] + own - (share * (own + reach) + _TINY)
+        lower = np.sqrt(far if far > _ZERO else _ZERO) * _IN
+        lower = lower if lower < kept[lane] else kept[lane]
+        before = bounds[U1, first + lane]
+        bounds[U1, first + lane] = lower if lower > before else before
 
 
 @_called
@@ -246,16 +308,31 @@ def _evaluate_rows(tile: Singles, rows: Any, count: int, data: Any, table: Any, 
     return changed
 
 
+@_called
+def _gather(
+    data: Any, tile: Singles, first: int, awake: Any, count: int, waiting: int, rows: Any, scratch: Singles
+) -> None:
+    """Put the ``count`` rows of a tile that are awake behind those that wait in ``scratch``.
+
+    Few of them are read from ``points``, where a row is a cache line or two; in its tile it is one a column.
+    """
+    points, origin, scale, _, _, _ = data
+    for a in range(unsigned(count)):
+        rows[unsigned(waiting) + a] = unsigned(first) + awake[a]
+    if count <= _FEW:
+        for a in range(unsigned(waiting), unsigned(waiting + count)):
+            i = unsigned(rows[a])
+            for c in range(unsigned(points.shape[1])):
+                scratch[c, a] = np.float32((np.float64(points[i, c]) - origin[c]) * scale)
+        return
+    for c in range(unsigned(tile.shape[0])):
+        for a in range(unsigned(count)):
+            scratch[c, unsigned(waiting) + a] = tile[c, awake[a]]
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def assign_rows(
-    points: Any,
-    tiles: Singles,
-    part: Any,
-    frame: Any,
-    centroids: Floats,
-    moves: Singles,
-    state: Any,
-    sums: Floats,
+    points: Any, tiles: Any, part: Any, frame: Any, centroids: Floats, moves: Any, state: Any, sums: Any
 ) -> int:
     """Give the rows ``part[0]`` to ``part[1]`` the code of their nearest centroid; how many codes changed.
 
@@ -265,7 +342,7 @@ def assign_rows(
         part: first and last row; the first a multiple of 256.
         frame: ``(origin f8 (d,), scale)`` as given to ``make_tiles``.
         centroids: (k, d) float64.
-        moves: (3, k) float32 of ``centroid_moves``; (3, 0) in the first pass, where nothing is known.
+        moves: (3, k) float32 of ``centroids.centroid_moves``; (3, 0) in the first pass, where nothing is known.
         state: ``(labels i4, bounds f4 (2, .))``, changed; a place for every lane of every tile. Labels are -1
             before the first pass. Bounds are distances times ``scale``: at most to the own centroid, at least
             to any other.
@@ -273,16 +350,23 @@ def assign_rows(
     """
     labels, bounds = state
     scaled, squares, longest = _make_table(centroids, frame[0], frame[1])
-    space = _aligned(scaled.shape[1] + 7)
-    scratch, products, two = space[: scaled.shape[1]], space[scaled.shape[1] : -3], space[-3:]
+    space = _aligned(scaled.shape[1] + 8)
+    products, two, kept, scratch = space[:4], space[4:7], space[7], space[8:]
     table = (np.ascontiguousarray(centroids.T), scaled, squares, longest)
     data = (points, frame[0], frame[1], labels, bounds, sums)
     room = (products, two, np.empty(TILE, np.int32), np.empty(TILE, np.int64), np.empty(centroids.shape[0]))
-    awake, rows, gathered = np.empty(TILE, np.int64), np.empty(TILE, np.int64), np.empty(TILE, np.int64)
+    awake, rows, gathered = np.empty(TILE, np.uint64), np.empty(TILE, np.int64), np.empty(TILE, np.int64)
     changed, waiting, is_first_pass = 0, 0, moves.shape[1] == 0
+    fast = _fastest(moves if not is_first_pass else np.zeros((3, 1), np.float32), scaled, squares)
     for first in range(part[0], part[1], TILE):
         tile, n = tiles[first // TILE], min(TILE, part[1] - first)
-        count = n if is_first_pass else _move_bounds(moves, labels, bounds, unsigned(first), awake, n)
+        count, at = n, unsigned(first)
+        if not is_first_pass:
+            count, to_rest = _move_bounds(moves, fast[3], labels, bounds, at, n, kept)
+            if count - to_rest >= _WORTH and to_rest <= _MANY:
+                _look_at_fast(tile, fast, longest, labels, bounds, at, n, (products, two, kept))
+            if count > 0 and to_rest <= _MANY:
+                count = _awake(moves, labels, bounds, at, awake, n)
         if is_first_pass or count > _MANY:
             for lane in range(n):
                 rows[lane] = first + lane
@@ -291,53 +375,9 @@ def assign_rows(
         if waiting + count > TILE:
             changed += _evaluate_rows(scratch, gathered, waiting, data, table, room)
             waiting = 0
-        for a in range(count):
-            gathered[waiting + a] = first + awake[a]
-        for c in range(scaled.shape[1]):
-            for a in range(count):
-                scratch[c, waiting + a] = tile[c, awake[a]]
+        _gather(data, tile, first, awake, count, waiting, gathered, scratch)
         waiting += count
     return changed + _evaluate_rows(scratch, gathered, waiting, data, table, room)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def centroid_moves(before: Floats, after: Floats, scale: float) -> Singles:
-    """(3, k) float32, times ``scale``: how far each centroid moved, how far any other did, half the least gap.
-
-    The first two are rounded up, the last, half the distance to the nearest other centroid, down.
-
-    Args: before, after: (k, d) float64; scale: of the tiles.
-    """
-    k = after.shape[0]
-    moves = np.zeros((3, k), np.float32)
-    largest, runner_up = _ZERO, _ZERO
-    for j in range(k):
-        moves[0, j] = np.float32(np.sqrt(_square(before, j, after, j)) * scale) * _OUT
-        if moves[0, j] > largest:
-            largest, runner_up = moves[0, j], largest
-        elif moves[0, j] > runner_up:
-            runner_up = moves[0, j]
-    for j in range(k):
-        moves[1, j] = largest if moves[0, j] < largest else runner_up
-        least = np.inf
-        for i in range(k):
-            if i != j:
-                least = min(least, _square(after, i, after, j))
-        moves[2, j] = np.float32(min(0.5 * np.sqrt(least) * scale, np.float64(_HUGE))) * _IN
-    return moves
-
-
-@njit(cache=True, nogil=True)
-def own_distances(points: Any, part: Any, centroids: Floats, labels: Any, distances: Floats) -> float:
-    """Write the squared distance of the rows of a part to their own centroids; returns the sum.
-
-    Args: ``points``, ``part``, ``centroids``, ``labels`` as of ``assign_rows``; distances: (n,) float64.
-    """
-    total = 0.0
-    for i in range(part[0], part[1]):
-        distances[i] = _square(points, i, centroids, labels[i])
-        total += distances[i]
-    return total
 
 
 @njit(cache=True, nogil=True)

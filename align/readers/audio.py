@@ -20,6 +20,7 @@ from align.datatypes import Finding, Stream
 from align.errors import InputError
 from align.readers.missing import drop_missing
 from align.readers.policy import Policy
+from align.readers.unfolding import Unfolding
 from align.readers.zones import epoch_of_start
 
 __all__ = ["AudioHeader", "read_audio", "read_audio_header"]
@@ -67,10 +68,11 @@ def read_audio(path: str | os.PathLike[str], policy: Policy | None = None) -> tu
     Raises:
         InputError: E-NO-SAMPLES, E-TRUNCATED (declared and found frames, last good time), E-HEADER,
             E-HEADER-SIZE, E-RIFF-OVERFLOW, E-RATE, E-CHANNELS, E-NONFINITE, E-DECODE.
+        UnsafeError: E-UNFOLDS, much more than the size of the file allows (``policy.max_ratio``).
     """
     path, policy = Path(path), policy or Policy()
     header = read_audio_header(path, policy)
-    values = _decode(path, header)
+    values = _decode(path, header, Unfolding(path, policy))
     findings = list(header.findings)
     if header.n_frames is not None and len(values) < header.n_frames:
         findings += _truncated(path, policy, header.n_frames, len(values), header.rate)
@@ -107,7 +109,7 @@ def read_audio_header(path: Path, policy: Policy) -> AudioHeader:
     return AudioHeader(float(rate), channels, frames if frames < _NO_LENGTH else None, tuple(findings))
 
 
-def _decode(path: Path, header: AudioHeader) -> npt.NDArray[np.floating[Any]]:
+def _decode(path: Path, header: AudioHeader, unfolding: Unfolding) -> npt.NDArray[np.floating[Any]]:
     """All frames (n, channels), decoded block by block."""
     blocks: list[npt.NDArray[np.floating[Any]]] = []
     size = max(1, _BLOCK // header.n_channels)
@@ -116,6 +118,7 @@ def _decode(path: Path, header: AudioHeader) -> npt.NDArray[np.floating[Any]]:
         with _opened(path) as sound:
             dtype = "float64" if sound.subtype == "DOUBLE" else "float32"
             while len(block := sound.read(size, dtype=dtype, always_2d=True)):
+                unfolding.add(block.nbytes)
                 blocks.append(block)
                 decoded += len(block)
     except (RuntimeError, ValueError) as error:

@@ -14,6 +14,7 @@ from align.readers.gathering import Cells, RawTable, TimeBlocks, Values, rows_at
 from align.readers.headers import check_names, left_out
 from align.readers.policy import Policy
 from align.readers.timestamps import find_time_column
+from align.readers.unfolding import Unfolding
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +27,7 @@ def read_parquet_table(path: Path, policy: Policy, wide: bool) -> RawTable:
 
     Raises:
         InputError: E-TRUNCATED, E-DECODE, E-NO-SAMPLES, E-NO-TIME, E-NUMBER, E-DUP-COLUMN, E-LIMIT.
+        UnsafeError: E-UNFOLDS, more rows than the size of the file allows (``policy.max_ratio``).
     """
     import polars as pl
 
@@ -45,6 +47,9 @@ def read_parquet_table(path: Path, policy: Policy, wide: bool) -> RawTable:
         if not kinds[i].is_numeric():
             said = f"column {names[i]!r} holds {kinds[i]}; allowed: numbers"
             raise InputError("E-NUMBER", said, hint="leave the column out", file=path, column=names[i])
+    Unfolding(path, policy).add(
+        8 * n_rows * (len(wanted) + 1)
+    )  # a page of one value may stand for any number
     cells = Cells(len(wanted), policy, wide=wide, expected=n_rows)
     times = TimeBlocks(names[time], policy, str(path))
     with _decoding(path):

@@ -27,6 +27,7 @@ class Policy:
         start: ISO 8601 time of the first sample of audio that carries none.
         gap_factor: a pause longer than this many sample periods is a gap.
         max_channels: refuse wider tables.
+        max_ratio: refuse a file that unfolds to more than so many times its size, once that is over 256 MiB.
     """
 
     on_nan: Literal["refuse", "gap"] = "refuse"
@@ -43,3 +44,4 @@ class Policy:
     start: str | None = None
     gap_factor: float = 4.0
     max_channels: int = 10_000
+    max_ratio: float = 1000.0

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from align.datatypes import Floats
 from align.errors import ParameterError
+from align.tokens.lloyd import Clustering, checked, frame_of, in_order, lloyd, start_of, table_of
 
 __all__ = ["Clustering", "Running", "kmeans", "kmeans_minibatch", "kmeans_spherical", "update"]
 
@@ -22,21 +23,7 @@ Ints = npt.NDArray[np.int64]
 
 _MOST_PARTS = 16
 _LEAST_ROWS = 4096  # of a part
-_LARGEST = 1e140  # its square is finite
 _LANES_PER_LINE = 16  # float32 in a cache line, at which the tiles begin
-
-
-class Clustering(NamedTuple):
-    """What was found: ``centroids`` f8 (k, d), ``labels`` i8 (n,), ``inertia``, and moves of the centroids.
-
-    Every label is the nearest centroid (the lowest on a tie), every cluster owns a row, and ``inertia`` is the sum
-    of the squared distances of the rows to their centroids.
-    """
-
-    centroids: Floats
-    labels: Ints
-    inertia: float
-    iterations: int
 
 
 class Running(NamedTuple):
@@ -88,26 +75,27 @@ def kmeans(
         ParameterError: an argument out of range, or NaN or infinite numbers.
 
     Reference: Lloyd 1982; Arthur & Vassilvitskii 2007; Hamerly 2010. Time O(n k d) an iteration at most, memory
-    4 n (d + 3) bytes beside the data, and 4 n (3 + log k) while seeding.
+    4 n (d + 3) bytes beside the data.
 
     >>> found = kmeans([[0.0], [1.0], [10.0], [11.0]], 2)
     >>> found.centroids.ravel().tolist(), found.labels.tolist(), found.inertia
     ([0.5, 10.5], [0, 0, 1, 1], 1.0)
     """
-    _check(seed=(seed, 0), restarts=(restarts, 1), iterations=(iterations, 0), threads=(threads, 1))
+    checked(seed=(seed, 0), restarts=(restarts, 1), iterations=(iterations, 0), threads=(threads, 1))
     if not tolerance >= 0.0:
         raise ParameterError("tolerance", tolerance, "a number >= 0")
-    table = _table(points, "points")
+    table = table_of(points, "points")
     rows = _ready(table)
     least_move = tolerance * rows.variance
     if not isinstance(k, int | np.integer):
-        start = _start(k, table)
-        return _lloyd(rows, start, (iterations, least_move, threads))
+        start = start_of(k, table)
+        return lloyd(_Labelled(rows, len(start), threads), start, (iterations, least_move))
     random = np.random.default_rng(seed)
-    found = [
-        _lloyd(rows, _seeds(rows, int(k), random), (iterations, least_move, threads)) for _ in range(restarts)
-    ]
-    return _canonical(min(found, key=lambda one: one.inertia))
+    found = []
+    for _ in range(restarts):
+        start = _seeds(rows, int(k), random)
+        found.append(lloyd(_Labelled(rows, len(start), threads), start, (iterations, least_move)))
+    return in_order(min(found, key=lambda one: one.inertia))
 
 
 def kmeans_spherical(
@@ -131,14 +119,13 @@ def kmeans_spherical(
     >>> found.labels.tolist(), found.inertia
     ([1, 1, 0], 0.0)
     """
-    _check(seed=(seed, 0), iterations=(iterations, 0), threads=(threads, 1))
-    unit = _directions(_table(points, "points").astype(np.float64))
+    checked(seed=(seed, 0), iterations=(iterations, 0), threads=(threads, 1))
+    unit = _directions(table_of(points, "points").astype(np.float64))
     rows = _ready(unit)
-    limits = (iterations, 0.0, threads)
-    if not isinstance(k, int | np.integer):
-        return _lloyd(rows, _directions(_start(k, unit)), limits, on_sphere=True)
-    start = _seeds(rows, int(k), np.random.default_rng(seed))
-    return _canonical(_lloyd(rows, start, limits, on_sphere=True))
+    is_given = not isinstance(k, int | np.integer)
+    start = _directions(start_of(k, unit)) if is_given else _seeds(rows, int(k), np.random.default_rng(seed))  # type: ignore[arg-type]
+    found = lloyd(_Labelled(rows, len(start), threads), start, (iterations, 0.0), on_sphere=True)
+    return found if is_given else in_order(found)
 
 
 def kmeans_minibatch(
@@ -162,8 +149,8 @@ def kmeans_minibatch(
 
     Reference: Sculley 2010, algorithm 1, with batches in place of single rows.
     """
-    _check(seed=(seed, 0), passes=(passes, 1), threads=(threads, 1), batch=(batch, max(1, int(k))))
-    table = _table(points, "points")
+    checked(seed=(seed, 0), passes=(passes, 1), threads=(threads, 1), batch=(batch, max(1, int(k))))
+    table = table_of(points, "points")
     random = np.random.default_rng(seed)
     running: Running | None = None
     for _ in range(passes):
@@ -177,7 +164,8 @@ def kmeans_minibatch(
                 running = Running(centroids, np.zeros(len(centroids)))
             running = update(running, some, threads=threads)
     assert running is not None  # there is at least one row
-    return _canonical(_lloyd(_ready(table), running.centroids, (1, 0.0, threads)))
+    labelled = _Labelled(_ready(table), len(running.centroids), threads)
+    return in_order(lloyd(labelled, running.centroids, (1, 0.0)))
 
 
 def update(running: Running, points: npt.ArrayLike, *, forget: float = 1.0, threads: int = 1) -> Running:
@@ -201,14 +189,14 @@ def update(running: Running, points: npt.ArrayLike, *, forget: float = 1.0, thre
     >>> after.centroids.ravel().tolist(), after.weights.tolist()
     ([2.0, 10.0], [3.0, 1.0])
     """
-    _check(threads=(threads, 1))
+    checked(threads=(threads, 1))
     if not 0.0 <= forget <= 1.0:
         raise ParameterError("forget", forget, "0 to 1")
-    table = _table(points, "points")
-    centroids, old = _start(running.centroids, table), np.asarray(running.weights, np.float64) * forget
+    table = table_of(points, "points")
+    centroids, old = start_of(running.centroids, table), np.asarray(running.weights, np.float64) * forget
     rows = _ready(table)
     labelled = _Labelled(rows, len(centroids), threads)
-    labelled.assign(centroids, np.zeros((3, 0), np.float32))
+    labelled.assign(centroids, None)
     totals, sizes = labelled.totals()
     weights = old + sizes
     # The old centroid is moved, not averaged anew: what has no new rows keeps its bits.
@@ -217,22 +205,26 @@ def update(running: Running, points: npt.ArrayLike, *, forget: float = 1.0, thre
 
 
 class _Labelled:
-    """Labels, bounds and sums of rows while k-means goes on."""
+    """A ``Labelling`` by the kernels, with bounds that let rows sleep."""
 
     def __init__(self, rows: _Rows, k: int, threads: int) -> None:
         from align.kernels.kmeans import NONE
 
         lanes = rows.tiles.shape[0] * rows.tiles.shape[2]
         self.rows, self.threads = rows, threads
+        self.points, self.origin = rows.points, rows.frame[0]
         self.labels = np.full(lanes, NONE, np.int32)
         self.bounds = np.zeros((2, lanes), np.float32)
         self.sums = np.zeros((len(rows.parts), k, rows.points.shape[1] + 1))
 
-    def assign(self, centroids: Floats, moves: npt.NDArray[np.float32]) -> int:
-        """A pass over all rows; how many labels changed."""
+    def assign(self, centroids: Floats, before: Floats | None) -> int:
+        from align.kernels.centroids import centroid_moves
         from align.kernels.kmeans import assign_rows
 
         rows, state = self.rows, (self.labels, self.bounds)
+        moves = np.zeros((3, 0), np.float32)
+        if before is not None:
+            moves = centroid_moves(before, centroids, rows.frame[1])
 
         def one(p: int) -> int:
             part, sums = rows.parts[p], self.sums[p]
@@ -241,12 +233,10 @@ class _Labelled:
         return sum(self._map(one))
 
     def totals(self) -> tuple[Floats, Floats]:
-        """(k, d) sum of ``points - origin`` and (k,) size of each cluster."""
         whole = self.sums.sum(axis=0)
         return whole[:, :-1], whole[:, -1]
 
     def fresh_totals(self) -> tuple[Floats, Floats]:
-        """``totals`` added up anew, row by row."""
         from align.kernels.tiles import sum_rows
 
         rows = self.rows
@@ -255,33 +245,23 @@ class _Labelled:
         return self.totals()
 
     def distances(self, centroids: Floats) -> tuple[Floats, float]:
-        """(n,) squared distance of each row to its centroid, and their sum."""
-        from align.kernels.kmeans import own_distances
+        from align.kernels.centroids import own_distances
 
         rows, squares = self.rows, np.empty(len(self.rows.points))
         return squares, sum(
             self._map(lambda p: own_distances(rows.points, rows.parts[p], centroids, self.labels, squares))
         )
 
-    def refill(self, centroids: Floats) -> npt.NDArray[np.int64]:
-        """Give every empty cluster a row (see ``kmeans``); which rows those are, -1 for clusters that had some."""
-        given = np.full(len(centroids), -1, np.int64)
-        sizes = self.totals()[1]
-        if sizes.all():
-            return given
-        squares, _ = self.distances(centroids)
-        labels = self.labels[: len(squares)]
-        for j in np.flatnonzero(sizes == 0):
-            i = int(np.argmax(np.where(sizes[labels] > 1, squares, -1.0)))
-            row = np.append(self.rows.points[i] - self.rows.frame[0], 1.0)
-            p = next(p for p, part in enumerate(self.rows.parts) if i < part[1])
-            self.sums[p, labels[i]] -= row
-            self.sums[p, j] += row
-            sizes[labels[i]] -= 1
-            sizes[j] = 1
-            labels[i], squares[i], given[j] = j, 0.0, i
-            self.bounds[:, i] = (1e30, 0.0)  # nothing is known of it
-        return given
+    def labelled(self) -> Ints:
+        return self.labels[: len(self.points)].astype(np.int64)
+
+    def give(self, row: int, label: int) -> None:
+        p = next(p for p, part in enumerate(self.rows.parts) if row < part[1])
+        moving = np.append(self.points[row] - self.origin, 1.0)
+        self.sums[p, self.labels[row]] -= moving
+        self.sums[p, label] += moving
+        self.labels[row] = label
+        self.bounds[:, row] = (1e30, 0.0)  # nothing is known of it
 
     def _map(self, work: Any) -> list[Any]:
         parts = range(len(self.rows.parts))
@@ -289,52 +269,6 @@ class _Labelled:
             return [work(p) for p in parts]
         with ThreadPoolExecutor(self.threads) as pool:
             return list(pool.map(work, parts))
-
-
-def _lloyd(rows: _Rows, start: Floats, limits: tuple[int, float, int], on_sphere: bool = False) -> Clustering:
-    from align.kernels.kmeans import centroid_moves
-
-    if len(start) > len(rows.points):
-        raise ParameterError("k", len(start), f"at most {len(rows.points)}, the number of rows")
-    iterations, least_move, threads = limits
-    origin, scale = rows.frame
-    centroids = start.copy()
-    labelled = _Labelled(rows, len(centroids), threads)
-    changed = labelled.assign(centroids, np.zeros((3, 0), np.float32))
-    used = 0
-    while used < iterations and (changed or used == 0):
-        labelled.refill(centroids)
-        totals, sizes = labelled.totals()
-        moved = origin + totals / sizes[:, None]
-        if on_sphere:
-            length = np.linalg.norm(moved, axis=1)
-            lost = length <= 1e-12
-            moved = np.where(lost[:, None], centroids, moved / np.where(lost, 1.0, length)[:, None])
-        moves = centroid_moves(centroids, moved, scale)
-        step, centroids = float(((moved - centroids) ** 2).sum()), np.ascontiguousarray(moved)
-        changed = labelled.assign(centroids, moves)
-        used += 1
-        if least_move > 0.0 and step <= least_move:
-            break
-    if used and not changed and not on_sphere:
-        # Sums that rows came to and left are rounded otherwise than the plain sum, which any start would end at.
-        totals, sizes = labelled.fresh_totals()
-        centroids = origin + totals / sizes[:, None]
-    given = labelled.refill(centroids)  # where the iterations ran out: a centroid on its only row
-    centroids[given >= 0] = rows.points[given[given >= 0]]
-    return Clustering(
-        centroids,
-        labelled.labels[: len(rows.points)].astype(np.int64),
-        labelled.distances(centroids)[1],
-        used,
-    )
-
-
-def _canonical(found: Clustering) -> Clustering:
-    order = np.lexsort(found.centroids.T[::-1])
-    ids = np.empty(len(order), np.int64)
-    ids[order] = np.arange(len(order))
-    return found._replace(centroids=found.centroids[order], labels=ids[found.labels])
 
 
 def _seeds(rows: _Rows, k: int, random: np.random.Generator) -> Floats:
@@ -352,13 +286,7 @@ def _ready(points: npt.NDArray[Any]) -> _Rows:
 
     n, d = points.shape
     least, most, mean = column_ranges(points)
-    if not np.isfinite(mean).all() or max(most.max(), -least.min()) > _LARGEST:
-        raise ParameterError("points", "NaN, infinite or beyond 1e140", "finite numbers")
-    # An origin of 24 bits keeps differences of small whole numbers exact.
-    mantissa, exponent = np.frexp(mean)
-    origin = np.ldexp(np.round(np.ldexp(mantissa, 24)), exponent - 24)
-    reach = float(max((most - origin).max(), (origin - least).max()))
-    scale = 2.0 ** -float(np.ceil(np.log2(reach))) if reach > 0.0 else 1.0
+    origin, scale = frame_of(least, most, mean)
     shape = (-(-n // TILE), -(-d // 4) * 4, TILE)
     room = np.zeros(int(np.prod(shape)) + _LANES_PER_LINE, np.float32)
     skip = (-(room.ctypes.data // 4)) % _LANES_PER_LINE
@@ -370,31 +298,8 @@ def _ready(points: npt.NDArray[Any]) -> _Rows:
     return _Rows(points, tiles, (origin, scale), parts, variance)
 
 
-def _table(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
-    table = np.asarray(values)
-    table = np.ascontiguousarray(table, np.float32 if table.dtype == np.float32 else np.float64)
-    if table.ndim != 2 or 0 in table.shape:
-        raise ParameterError(name, f"shape {table.shape}", "(n, d) with at least one row and one column")
-    return table
-
-
-def _start(k: npt.ArrayLike, table: npt.NDArray[Any]) -> Floats:
-    start = _table(np.asarray(k, np.float64), "k")
-    if not np.isfinite(start).all():
-        raise ParameterError("k", "NaN or infinite", "finite centroids")
-    if start.shape[1] != table.shape[1]:
-        raise ParameterError("k", start.shape, f"centroids of {table.shape[1]} numbers, one per column")
-    return start
-
-
 def _directions(table: Floats) -> Floats:
     length = np.linalg.norm(table, axis=1)
     if not ((length > 0.0) & np.isfinite(length)).all():
         raise ParameterError("points", "a row of zeros, NaN or infinite", "finite rows with a direction")
     return np.ascontiguousarray(table / length[:, None])
-
-
-def _check(**numbers: tuple[int, int]) -> None:
-    for name, (value, least) in numbers.items():
-        if value < least:
-            raise ParameterError(name, value, f"an integer >= {least}")

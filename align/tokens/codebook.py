@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,11 @@ from align.errors import ParameterError
 from align.tokens.choosing import choose_codes
 from align.tokens.clustering import kmeans
 from align.tokens.describe import describe_segments
+from align.tokens.lloyd import Clustering
 from align.tokens.naming import code_names
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "code_rows",
@@ -76,6 +81,7 @@ def fit_rows(
     n_codes: int | None = 64,
     seed: int = 0,
     threads: int = 1,
+    device: torch.device | None = None,
 ) -> Codebook:
     """``fit_codebook`` on segments that were described before.
 
@@ -86,6 +92,8 @@ def fit_rows(
             every m-th of more than 4,096 rows.
         seed: of the seedings, >= 0.
         threads: processors to use; the result is the same to the last bit.
+        device: cluster there with torch, which has the result of the processor but for rounding; None: with the
+            kernels on the processor.
 
     Raises:
         ParameterError: no rows, or a number out of range.
@@ -99,7 +107,7 @@ def fit_rows(
     points = np.ascontiguousarray(points[np.lexsort(points.T[::-1])])
     if n_codes is None:
         n_codes = choose_codes(points[:: -(-len(points) // _LOOKED_AT)], seed=seed).n_codes
-    found = kmeans(points, min(n_codes, len(points)), seed=seed, restarts=_RESTARTS, threads=threads)
+    found = _clustered(points, min(n_codes, len(points)), seed, threads, device)
     centroids = np.unique((found.centroids + 0.0).astype(np.float32), axis=0)
     return Codebook(
         centroids=centroids,
@@ -109,6 +117,14 @@ def fit_rows(
         names=code_names(centroids, shift, scale, features),
         seed=seed,
     )
+
+
+def _clustered(points: Floats, k: int, seed: int, threads: int, device: torch.device | None) -> Clustering:
+    if device is None:
+        return kmeans(points, k, seed=seed, restarts=_RESTARTS, threads=threads)
+    from align.tokens.torch_clustering import kmeans_torch
+
+    return kmeans_torch(points, k, seed=seed, restarts=_RESTARTS, device=device)
 
 
 def _check_numbers(n_codes: int, seed: int) -> None:

@@ -56,6 +56,21 @@ def test_what_makes_no_sense_is_refused_before_the_work(align, tmp_path, book):
     assert not (tmp_path / "o").exists()
 
 
+def test_a_codebook_is_fitted_on_a_card_where_there_is_one(align, tmp_path):
+    import torch
+
+    given = files(tmp_path / "in")
+    if not torch.cuda.is_available():
+        align("tokenize", *given, "-o", tmp_path / "o", "--device", "cuda").refused("E-DEVICE", 5)
+    assert align("tokenize", *given, "-o", tmp_path / "o", "--device", "tpu").code == 2
+    assert not (tmp_path / "o").exists()
+    tables = []
+    for name in ("auto", "cpu"):
+        assert align("tokenize", *given, "-o", tmp_path / name, "--codes", 3, "--device", name).code == 0
+        tables.append(pl.read_parquet(tmp_path / name / "tokens.parquet")["code"].to_list())
+    assert tables[0] == tables[1]
+
+
 def test_a_bad_recording_is_named_and_the_exit_code_is_4(align, tmp_path):
     bad = tmp_path / "in" / "zz.csv"
     given = [*files(tmp_path / "in"), bad]

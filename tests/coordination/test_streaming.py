@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from align.coordination.fitting import common_hop, fit_stored
+from align.coordination.fitting import fit_stored
 from align.coordination.inputs import layout as layouts
 from align.coordination.inputs.examples import make_vocabulary, people_apart, span_example, usable_notes
 from align.coordination.inputs.layout import fit_layout, model_inputs, session_table
@@ -103,9 +103,6 @@ def test_notes_without_spans_and_several_hops_are_refused():
         fit_stored(several, TINY)
     with pytest.raises(InputError, match="2 stored sessions have notes and no true span"):
         fit_stored(stored([*SESSIONS[:2], *map(untold, SESSIONS[2:])]), TINY)
-    assert common_hop(s for s in SESSIONS) == 0.1  # of 30 s and 3 notes
-    with pytest.raises(InputError, match="E-TOO-FEW-PAIRS"):
-        common_hop([dataclasses.replace(untold(SESSIONS[0]), notes=())])
 
 
 def test_the_layout_of_tables_seen_one_by_one_is_that_of_all_at_once(monkeypatch):

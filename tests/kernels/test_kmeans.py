@@ -8,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from align.kernels.centroids import centroid_moves, own_distances
 from align.kernels.kmeans import (
     NONE,
     assign_rows,
-    centroid_moves,
     nearest_centroids,
-    own_distances,
 )
 from align.kernels.seeding import seed_rows
 from align.kernels.tiles import TILE, column_ranges, make_tiles, sum_rows
@@ -71,7 +70,8 @@ def test_every_pass_labels_with_the_nearest_and_keeps_true_bounds(seed, k, dtype
     state, sums, part = fresh(points, k)
     centroids, moves = rng.uniform(-6, 6, (k, points.shape[1])), np.zeros((3, 0), np.float32)
     for size in (0.0, 1e-3, 0.3, 3.0, 1e-5):
-        moved = centroids + size * rng.standard_normal(centroids.shape)
+        shares = rng.choice([0.01, 1.0], (k, 1))  # some centroids move farther than others
+        moved = centroids + size * shares * rng.standard_normal(centroids.shape)
         if size:
             moves = centroid_moves(centroids, moved, frame[1])
         centroids = moved
@@ -85,6 +85,33 @@ def test_every_pass_labels_with_the_nearest_and_keeps_true_bounds(seed, k, dtype
         assert sums[:, -1].tolist() == np.bincount(labels, minlength=k).tolist()
         totals = np.array([(points[labels == j] - frame[0]).sum(axis=0) for j in range(k)])
         np.testing.assert_allclose(sums[:, :-1], totals, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_centroid_that_moves_far_wakes_only_the_rows_near_it(seed):
+    points, rng = blobs(n=2000, d=8, k=12, seed=seed)
+    tiles, frame = tiled(points)
+    state, sums, part = fresh(points, 12)
+    centroids = np.array(points[rng.choice(2000, 12, replace=False)])
+    assign_rows(points, tiles, part, frame, centroids, np.zeros((3, 0), np.float32), state, sums)
+    for fast in rng.permutation(12)[:4]:
+        moved = centroids + 1e-3 * rng.standard_normal(centroids.shape)
+        moved[fast] += 6.0 / np.sqrt(8.0)
+        moves, before = centroid_moves(centroids, moved, frame[1]), state[1][:, :2000].copy()
+        own = state[0][:2000].copy()
+        assign_rows(points, tiles, part, frame, moved, moves, state, sums)
+        squares = ((points[:, None] - moved) ** 2).sum(axis=2)
+        labels, n = state[0][:2000], np.arange(2000)
+        assert labels.tolist() == squares.argmin(axis=1).tolist()
+        assert (state[1][0, :2000] >= np.sqrt(squares[n, labels]) * frame[1]).all()
+        squares[n, labels] = np.inf
+        assert (state[1][1, :2000] <= np.sqrt(squares.min(axis=1)) * frame[1]).all()
+        # Most rows slept: their upper bound only followed their own centroid. Without the look at the fast one, its
+        # move would have brought their lower bounds below that.
+        slept = state[1][0, :2000] > (before[0] + moves[0, own]) * (1.0 - 1e-6)
+        would_wake = before[0] + moves[0, own] >= np.maximum(before[1] - moves[1, own], moves[2, own])
+        assert (slept & would_wake).sum() > 200
+        centroids = moved
 
 
 def rng_size(seed):

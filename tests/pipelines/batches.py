@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 
 from pipelines.engines import Outcome, Task
-from pipelines.jobs import JOBS, JobSettings
+from pipelines.jobs import JOBS, Job, JobSettings
 from pipelines.worker import do_item
 
 SCHEMA = json.loads(
@@ -57,15 +57,15 @@ def silence(path: Path, n_bytes: int) -> Path:
 
 
 class Inline:
-    """Does the items in this process, one after the other: another engine than ``local``."""
+    """Does the items in this process, one after the other, by ``job`` if it is given: another engine than ``local``."""
 
-    def __init__(self, order: Callable[[list[Task]], list[Task]] = list) -> None:
-        self.order, self.done = order, list[str]()
+    def __init__(self, order: Callable[[list[Task]], list[Task]] = list, job: Job | None = None) -> None:
+        self.order, self.job, self.done = order, job, list[str]()
 
     def outcomes(
         self, order: Mapping[str, Any], tasks: Iterable[Task], stop: Callable[[], bool]
     ) -> Generator[Outcome, None, None]:
-        job, how = JOBS[order["job"]], JobSettings.from_json(json.loads(json.dumps(order["how"])))
+        job, how = self.job or JOBS[order["job"]], JobSettings.from_json(json.loads(json.dumps(order["how"])))
         for task in self.order(list(tasks)):
             if stop():
                 return

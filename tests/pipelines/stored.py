@@ -1,4 +1,4 @@
-"""Small session folders whose states a sensor shows plainly, with notes and true spans: what shards are made of."""
+"""Small session folders whose states a sensor shows plainly, with notes and true spans, and shards of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.batch import BatchResult, run_batch
+from pipelines.jobs import JobSettings
+from pipelines.manifest import inputs_of
+from pipelines.settings import load_settings
 from tests.coordination.sessions import made_session
+from tests.pipelines.batches import Inline
 
 SETTINGS = """[training]
 epochs = 3
@@ -38,3 +43,11 @@ def write_sessions(out: Path, count: int, n_notes: int = 4) -> Path:
         truth = [f"{s.start:.2f},{s.end:.2f},{s.label},{s.text}" for s in session.truth or ()]
         (folder / "truth.csv").write_text("\n".join(["start,end,label,text", *truth]) + "\n")
     return out
+
+
+def write_shards(
+    sessions: Path, out: Path, engine: Inline | None = None, *, truth: str = "truth.csv"
+) -> BatchResult:
+    """``align batch --job prepare`` with half a second per frame, in this process."""
+    how = JobSettings(load_settings(None, {"features.hop": 0.5}), truth_file=truth)
+    return run_batch(inputs_of([sessions], "sessions", without=out), out, "prepare", how, engine or Inline())

@@ -29,6 +29,7 @@ from tests.pipelines.test_engines import hang, has_open
 
 pytest.importorskip("dask.distributed", reason='needs pip install "streamnotes[dask]"')
 
+import dask
 from dask.distributed import LocalCluster
 
 
@@ -119,6 +120,45 @@ def test_B02_whoever_is_killed_the_item_is_done_again_and_the_second_time_named(
         for pid in below()
         if (Path("/proc") / str(pid) / "cmdline").read_bytes().find(b"pipelines.worker") > 0
     ]
+
+
+def test_B02_a_worker_that_dask_gives_up_is_started_anew(tmp_path: Path) -> None:
+    """Dask forgets a worker that takes too long to come back, as on a loaded machine: here any time is too long."""
+    night = files(tmp_path / "night", 4)
+    slow = hang(night / "slow.csv")
+    killed: list[int] = []
+
+    def kill() -> None:
+        until = time.monotonic() + 60
+        while len(killed) < 2 and time.monotonic() < until:
+            found = at(slow)
+            if found is not None and found[1] not in killed:
+                os.kill(found[1], signal.SIGKILL)
+                killed.append(found[1])
+            time.sleep(0.02)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}):
+        result = run(night, tmp_path / "out", DaskEngine(1))
+    killer.join()
+    assert len(killed) == 2 and [row["input"] for row in result.failures] == ["slow.csv"]
+    assert sum(row["status"] == "ok" for row in rows(tmp_path / "out").values()) == 4
+
+
+def test_no_worker_any_more_ends_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = files(tmp_path / "night", 1)
+    hang(night / "hang.csv")
+    monkeypatch.setattr(dask_engine, "_LOST_SECONDS", 1.0)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0,
+        local_directory=str(tmp_path), silence_logs=logging.CRITICAL,
+    ) as made:  # fmt: skip
+        gone = threading.Timer(3.0, made.scale, [0])
+        gone.start()
+        with pytest.raises(ResourceError, match=r"E-WORKER-START no Dask worker for"):
+            run(night, tmp_path / "out", DaskEngine(scheduler=made.scheduler_address))
+        gone.join()
 
 
 def test_B04_X05_too_long_and_too_much_end_their_items(cluster: DaskEngine, tmp_path: Path) -> None:

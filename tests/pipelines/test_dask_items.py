@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import threading
 import time
@@ -14,11 +15,11 @@ from typing import Any
 import pytest
 
 from pipelines import dask_items
-from pipelines.dask_items import do_tasks, end_batch, n_children
+from pipelines.dask_items import do_tasks, end_batch
 from pipelines.identity import code_hash
 from pipelines.jobs import JobSettings
 from pipelines.store import sha256_of
-from tests.pipelines.batches import good
+from tests.pipelines.batches import good, silence
 from tests.pipelines.test_engines import children, hang, has_open
 
 Do = Callable[..., dict[str, Any]]
@@ -27,6 +28,7 @@ Do = Callable[..., dict[str, Any]]
 @pytest.fixture
 def do(tmp_path: Path) -> Iterator[Do]:
     (tmp_path / "out").mkdir()
+    before = children()
     fence = tmp_path / "out" / ".align-0123456789abcdef0123456789abcdef.tmp"
     fence.touch()
     order = {
@@ -40,14 +42,14 @@ def do(tmp_path: Path) -> Iterator[Do]:
 
     yield call
     end_batch(str(tmp_path))
-    assert n_children() == 0
+    assert children() == before, "none is left, not even as a zombie"
 
 
 def test_B09_done_twice_it_is_the_same_and_the_child_is_kept(do: Do, tmp_path: Path) -> None:
     path = good(tmp_path / "a.csv")
-    first, before = do(path), children()
-    again = do(path)
-    assert n_children() == 1 and children() == before
+    others, first = children(), do(path)
+    before, again = children(), do(path)
+    assert len(before - others) == 1 and children() == before
     for reply in (first, again):
         assert reply.pop("seconds") >= 0 and reply.pop("peak") > 1 << 20
     assert first == again == {
@@ -75,10 +77,24 @@ def test_B02_a_child_that_is_killed_is_told_and_followed_by_another(do: Do, tmp_
 
 
 def test_B04_too_long_and_too_much_end_the_child(do: Do, tmp_path: Path) -> None:
+    before = children()
     long = do(hang(tmp_path / "hang.csv"), seconds=0.5)
     much = do(hang(tmp_path / "hog.csv"), memory=1 << 20)
     assert [r["error"]["code"] for r in (long, much)] == ["E-TIME-LIMIT", "E-MEMORY-LIMIT"]
-    assert (long["kind"], long["error"]["file"], n_children()) == ("failed", "hang.csv", 0)
+    assert (long["kind"], long["error"]["file"]) == ("failed", "hang.csv")
+    assert children() == before
+
+
+def test_X05_a_child_that_was_out_of_memory_is_followed_by_another(do: Do, tmp_path: Path) -> None:
+    others = children()
+    assert do(good(tmp_path / "a.csv"))["kind"] == "ok"
+    (child,) = children() - others
+    space = int(Path(f"/proc/{child}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.prlimit(child, resource.RLIMIT_AS, (space + (60 << 20), resource.RLIM_INFINITY))
+    reply = do(silence(tmp_path / "b.wav", 50 << 20))
+    assert (reply["kind"], reply["error"]["code"]) == ("failed", "E-MEMORY")
+    assert children() == others
+    assert do(good(tmp_path / "c.csv"))["kind"] == "ok"
 
 
 def test_B10_B11_a_child_of_another_version_or_another_disk_is_refused(do: Do, tmp_path: Path) -> None:

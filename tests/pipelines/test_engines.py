@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 import time
@@ -15,13 +16,13 @@ import pytest
 from align.errors import ResourceError, UnsafeError
 from pipelines import children as child_processes
 from pipelines import engines
-from pipelines.batch import BatchResult, run_batch
+from pipelines.batch import BatchResult, Done, run_batch
 from pipelines.children import Limits, usable_cores
 from pipelines.engines import LocalEngine
 from pipelines.jobs import JobSettings
 from pipelines.journal import read_journal
 from pipelines.manifest import inputs_of
-from tests.pipelines.batches import POISON, Inline, files, left, rows, silence
+from tests.pipelines.batches import POISON, Inline, files, good, left, rows, silence
 
 
 def children() -> set[int]:
@@ -83,13 +84,13 @@ def run(folder: Path, out: Path, jobs: int = 1, limits: Limits | None = None) ->
     return run_batch(inputs, out, "inspect", JobSettings(), LocalEngine(jobs, limits or Limits()))
 
 
-def test_B07_two_workers_one_worker_and_none_leave_the_same_bytes(tmp_path: Path) -> None:
+def test_B07_one_two_and_seven_workers_and_none_leave_the_same_bytes(tmp_path: Path) -> None:
     night = files(tmp_path / "night", 12, POISON)
-    run(night, tmp_path / "one")
-    run(night, tmp_path / "two", 2)
     run_batch(inputs_of([night], "streams"), tmp_path / "none", "inspect", JobSettings(), Inline())
-    assert left(tmp_path / "one") == left(tmp_path / "two") == left(tmp_path / "none")
-    assert sum(row["status"] == "ok" for row in rows(tmp_path / "two").values()) == 12
+    for jobs in (1, 2, 7):
+        run(night, tmp_path / str(jobs), jobs)
+        assert left(tmp_path / str(jobs)) == left(tmp_path / "none"), jobs
+    assert sum(row["status"] == "ok" for row in rows(tmp_path / "7").values()) == 12
     assert not children(), "no worker stays behind"
 
 
@@ -122,15 +123,39 @@ def test_B02_an_item_that_kills_twice_is_quarantined_and_the_rest_is_done(tmp_pa
 
 
 def test_B04_X05_too_long_and_too_much_end_their_items(tmp_path: Path) -> None:
+    (tmp_path / "stuck").mkdir()
+    hang(tmp_path / "stuck" / "hang.csv")
+    run(tmp_path / "stuck", tmp_path / "late", 1, Limits(seconds=1.0))
+    assert rows(tmp_path / "late")["hang.csv"]["error"]["code"] == "E-TIME-LIMIT"
     night = files(tmp_path / "night", 4)
-    hang(night / "hang.csv")
     silence(night / "hog.wav", 300 << 20)
-    run(night, tmp_path / "out", 2, Limits(seconds=8.0, memory=250 << 20))
+    run(night, tmp_path / "out", 2, Limits(memory=250 << 20))
     found = rows(tmp_path / "out")
-    assert found["hang.csv"]["error"]["code"] == "E-TIME-LIMIT"
     assert found["hog.wav"]["error"]["code"] == "E-MEMORY-LIMIT"
     assert sum(row["status"] == "ok" for row in found.values()) == 4
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_X05_out_of_memory_fails_its_item_and_the_next_has_a_fresh_process(tmp_path: Path) -> None:
+    night = tmp_path / "night"
+    good(night / "a.csv"), silence(night / "b.wav", 50 << 20), good(night / "c.csv")
+    seen: list[set[int]] = []
+
+    def watch(done: Done | None) -> bool:
+        if done is not None:
+            seen.append(children())
+            for child in seen[-1] if len(seen) == 1 else ():
+                space = int(Path(f"/proc/{child}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+                resource.prlimit(child, resource.RLIMIT_AS, (space + (60 << 20), resource.RLIM_INFINITY))
+        return False
+
+    inputs, out = inputs_of([night], "streams"), tmp_path / "out"
+    run_batch(inputs, out, "inspect", JobSettings(), LocalEngine(1), watch=watch)
+    codes = {name: (row["error"] or {}).get("code") for name, row in rows(out).items()}
+    assert codes == {"a.csv": None, "b.wav": "E-MEMORY", "c.csv": None}
+    assert len(seen[0]) == len(seen[2]) == 1 and not seen[1] and seen[0] != seen[2]
+    assert run(night, out).kept == 2, "with memory it is done again"
+    assert not [row for row in rows(out).values() if row["error"]]
 
 
 def test_B13_a_stop_ends_workers_at_once(tmp_path: Path) -> None:

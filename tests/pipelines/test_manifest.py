@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,20 @@ def test_a_folder_is_searched(night: Path, tmp_path: Path, monkeypatch: pytest.M
     assert names(night, root=tmp_path) == ["night/a/x.csv", "night/a/y.wav", "night/b.csv"]
     monkeypatch.chdir(night)
     assert names(Path()) == names(night)
+
+
+def test_X02_a_folder_that_cannot_be_searched_is_said_and_not_left_out(
+    night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: Path | str) -> object:
+        if Path(path).name == "a":
+            raise OSError(errno.EIO, "injected", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert refused("E-IO", night).exit_code == 5
 
 
 def test_a_pattern_is_taken_from_its_first_wildcard(night: Path) -> None:
@@ -87,6 +103,8 @@ def test_B06_manifests_of_every_kind(
         ("m.txt", "night/b.csv\nnight/none.csv\n", 2),
         ("m.txt", "night/b.csv\n\nnight/../night/b.csv\n", 3),
         ("m.txt", "night/b.csv\nC:\\night\\b.csv\n", 2),
+        ("m.txt", "night/b.csv\n\\\\host\\night\\b.csv\n", 2),
+        ("m.txt", "night/b.csv\nNIGHT/B.CSV\n", 2),
         ("m.txt", "a\0b\n", 1),
         ("m.csv", "time,v\n0,1\n", 1),
         ("m.csv", "path,n\nnight/b.csv\n", 2),

@@ -97,6 +97,19 @@ def test_a_seed_gives_one_codebook():
     assert fit_codebook([pair], n_codes=9, seed=3).hash == fit_codebook([pair], n_codes=9, seed=3).hash
 
 
+def test_torch_makes_the_codebook_that_the_kernels_make():
+    import torch
+
+    from align.tokens.codebook import fit_rows
+
+    described = [describe_segments(*recording(["walk", "rest", "shake"] * 4, seed)) for seed in range(3)]
+    rows, names = np.concatenate([values for values, _ in described]), described[0][1]
+    one = fit_rows(rows, names, n_codes=5)
+    two = fit_rows(rows, names, n_codes=5, device=torch.device("cpu"))
+    assert one.names == two.names
+    np.testing.assert_allclose(two.centroids, one.centroids, rtol=1e-6, atol=1e-6)
+
+
 def test_V10_a_spike_takes_no_more_than_a_code():
     stream, cut = recording(["rest", "walk", "shake"] * 6)
     values = stream.values.astype(np.float64)
