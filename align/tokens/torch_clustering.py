@@ -21,10 +21,8 @@ __all__ = ["kmeans_torch"]
 
 Ints = npt.NDArray[np.int64]
 
-_CELLS = {
-    "cpu": 1 << 18,
-    "cuda": 1 << 24,
-}  # of a block's table of rows and centroids: what a cache or a card likes
+# cells of a block's table of rows and centroids: what a cache or a card likes
+_CELLS = {"cpu": 1 << 18, "cuda": 1 << 24}
 _UNIT = 2.0**-24  # relative rounding of float32
 _TINY = 1e-30  # below it float32 products are rounded absolutely
 _TILE = 256  # rows whose weights are added up before one of them is drawn
