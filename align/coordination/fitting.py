@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from align.coordination.inputs.examples import (
@@ -36,7 +35,7 @@ from align.coordination.streaming import (
 )
 from align.coordination.training import Lesson, Progress, Trunk, fit_network
 from align.coordination.trust.durations import DurationModel, fit_durations
-from align.coordination.trust.sharpness import Said, fit_confidence
+from align.coordination.trust.sharpness import fit_confidence
 from align.coordination.weak.hints import with_hints
 from align.coordination.weak.lags import note_lag
 from align.coordination.weak.learning import learn_weakly
@@ -44,16 +43,12 @@ from align.coordination.weak.pseudo import pseudo_labelled
 from align.coordination.weak.sharp import with_sharp_frames
 from align.datatypes import Session
 from align.errors import InputError, ParameterError
-from align.features.captions import Description, describe
-from align.features.frames import FrameTable, natural_hop
+from align.features.frames import natural_hop
 from align.features.heartbeats import BEAT_S, ecg_channels
-from align.matching.captioned import caption_odds
 from align.text.choose import text_encoder
-from align.text.protocol import TextEncoder
 
 __all__ = ["fit_coordination", "fit_stored"]
 
-F4 = npt.NDArray[np.float32]
 _MOST_MEASURED = 256  # stored sessions of which some are held out
 _FINER = 2.0  # as many frames as it takes to place a note: edges are worth a finer look
 
@@ -119,8 +114,7 @@ def fit_coordination(
     if weak:
         examples, vocabulary, model = learn_weakly(labelled, weak, vocabulary, model, tell)
     undescribed = [e for e in every if not len(e.notes)] if plan.self_training else []
-    said = None if weak else _captions_of(zip(tables, sessions, strict=True), encoder)  # weak: heard already
-    lessons = _Lessons(examples, vocabulary, undescribed, trunk, said)
+    lessons = _Lessons(examples, vocabulary, undescribed, trunk)
     return _trained(model, lessons, device, (tell, journal or Journal()))
 
 
@@ -135,9 +129,8 @@ def fit_stored(
 ) -> Coordination:
     """The same from sessions whose frames are stored: memory holds the notes of all, and the frames of some.
 
-    The network is that of ``fit_coordination`` for the same sessions, plan and hop, to the byte, and so is the rest of
-    the model, up to 256 sessions, where captions do not count there: they need the streams. Of more, the confidence is
-    measured on a quarter of about 256, people evenly picked, and the rest are all learned from.
+    The model is that of ``fit_coordination`` for the same sessions, plan and hop, to the byte, up to 256 sessions; of
+    more, the confidence is measured on a quarter of about 256, people evenly picked, and the rest are all learned from.
 
     Args:
         stored: of one hop, with true spans; a session with notes alone cannot be learned from in this way, as its
@@ -179,13 +172,12 @@ def fit_stored(
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lessons:
     """What a network learns from: examples and their texts; sessions without notes, from which it teaches itself;
-    where it starts; and what captions say of an example, if that may count."""
+    and where it starts."""
 
     examples: Sequence[Example]
     vocabulary: Vocabulary
     undescribed: Sequence[Example] = ()
     trunk: Trunk | None = None
-    said: Said | None = None
 
 
 def _trained(
@@ -222,25 +214,9 @@ def _trained(
                 fitted = fit_network(lesson, plan, device, world, journal, tell)
             return fitted.network
 
-        sure = fit_confidence(measured, vocabulary, model, train, lessons.said)
+        sure = fit_confidence(measured, vocabulary, model, train)
         model = model.with_confidence(sure.nothing, sure.calibration, sure.captions)
         return model.with_network(train(measured, plan.seed), sure.sharpness)
-
-
-def _captions_of(recorded: Iterable[tuple[FrameTable, Session]], encoder: TextEncoder) -> Said:
-    """What captions say of an example's frames; every session is described once, when it is first asked for."""
-    sessions = {
-        id(table): session for table, session in recorded
-    }  # however an example changed, its frames stayed
-    made: dict[int, Description] = {}
-
-    def said(example: Example, vectors: F4) -> F4:
-        table = example.table
-        if id(table) not in made:
-            made[id(table)] = describe(sessions[id(table)], table.hop)
-        return caption_odds(made[id(table)], encoder, vectors, table.first, table.n_frames)
-
-    return said
 
 
 def _some_people(examples: Sequence[Example]) -> Sequence[Example]:

@@ -37,7 +37,7 @@ from align.features.frames import FrameTable
 from align.matching.captioned import caption_odds
 from align.text.protocol import TextEncoder
 
-__all__ = ["Coordination", "bundle_files", "new_coordinator", "with_captions"]
+__all__ = ["Coordination", "bundle_files", "new_coordinator"]
 
 _NOTHING = 0.02  # where nobody was held out to measure it
 _ROWS = 32_768  # frames compared with all notes at once
@@ -155,7 +155,7 @@ class Coordination:
             return evidence
         made = describe(session, table.hop)
         said = caption_odds(made, self.encoder, vectors, table.first, table.n_frames)
-        return with_captions(evidence, said, self.captions, vectors)
+        return _with_captions(evidence, said, self.captions, vectors)
 
     def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
         """What the network alone says of frames and vectors.
@@ -259,17 +259,10 @@ class Coordination:
         return hashlib.sha256(files[ABOUT]).hexdigest()
 
 
-def with_captions(
+def _with_captions(
     evidence: Evidence, said: npt.NDArray[np.float32], weight: float, vectors: np.ndarray
 ) -> Evidence:
-    """Evidence to which what captions say is added: two witnesses who judge by different things.
-
-    Args:
-        evidence: of the network.
-        said: (n_frames, n_notes) f4 from ``caption_odds``, on the same grid.
-        weight: of the captions.
-        vectors: (n_notes, text dimension) f4; a note whose vector is zero stays at 0.
-    """
+    """Add what captions say, on the same grid: two witnesses who judge by different things. An empty note stays at 0."""
     heard = vectors.any(axis=1) & evidence.observed[:, None]
     return dataclasses.replace(evidence, log_odds=evidence.log_odds + np.float32(weight) * said * heard)
 

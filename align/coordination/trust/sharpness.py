@@ -13,19 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from align.answers import Calibration, Evidence
 from align.clock import span_iou
 from align.coordination.inputs.examples import Example, Vocabulary
 from align.coordination.network.encoders import Coordinator
-from align.coordination.saved.bundle import Coordination, with_captions
+from align.coordination.saved.bundle import Coordination
 from align.coordination.trust.trials import Trial, make_trials
 from align.datatypes import Floats
 from align.matching import place_notes, posterior_cover, span_mass
 from align.matching.calibration import Answers, fit_calibration
 
-__all__ = ["Confidence", "Said", "fit_confidence", "usual_sharpness"]
+__all__ = ["Confidence", "fit_confidence", "usual_sharpness"]
 
 CANDIDATES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 USUAL_NOTHING = 0.02
@@ -38,7 +37,6 @@ _HALF_LEARNED = 20.0  # notes after which a network is believed half
 _HALF = 0.5  # overlap from which a span is right
 _WORST = 1e-3  # a probability below it costs no more: one gross error must not decide
 
-Said = Callable[[Example, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 Seen = tuple[Trial, Evidence]  # its evidence with sharpness 1
 
 
@@ -70,7 +68,6 @@ def fit_confidence(
     vocabulary: Vocabulary,
     model: Coordination,
     train: Callable[[Sequence[Example], int], Coordinator],
-    said: Said | None = None,
 ) -> Confidence:
     """The confidence under which people who were held out are aligned with the best calibrated probabilities.
 
@@ -80,23 +77,22 @@ def fit_confidence(
     the answers that the decoder then gives with the truth, with and without planted notes. With fewer than 8
     labelled sessions, or one group, the usual values and no calibration.
 
-    Captions count, too, where they make the truth more probable beyond chance (one standard error), and where nobody is
-    held out: with so few sessions they tell more than a network can have learned.
+    Captions count where nobody is held out: of so few sessions they tell more than a network can have learned. Not
+    where notes were placed without spans: that began with what they say.
 
     Args:
         examples: of training; those without spans are not held out.
         vocabulary: the training texts.
         model: layout and durations.
         train: examples, seed -> network.
-        said: example, vectors -> what captions say of its frames (``caption_odds``); None: there are none.
     """
     labelled = [e for e in examples if np.isfinite(e.spans).any()]
     groups = sorted({e.group for e in labelled})
     frames = np.mean([len(e.inputs) / max(1, len(e.notes)) for e in examples])
     n_out = max(1, round(_HELD_OUT * len(groups)))
     if len(labelled) < _LEAST_SESSIONS or len(groups) < 2:
-        n_notes = sum(len(e.notes) for e in examples)
-        return Confidence(usual_sharpness(float(frames), n_notes), captions=0.0 if said is None else 1.0)
+        n_notes, was_weak = sum(len(e.notes) for e in examples), any(e.soft is not None for e in examples)
+        return Confidence(usual_sharpness(float(frames), n_notes), captions=0.0 if was_weak else 1.0)
     out = set(np.random.default_rng(model.plan.seed).permutation(groups)[:n_out].tolist())
     network = train([e for e in examples if e.group not in out], model.plan.seed)
     held = [e for e in labelled if e.group in out]
@@ -105,17 +101,7 @@ def fit_confidence(
     seen = [(trial, trial.evidence(candidate)) for trial in (*planted, *plain)]
     step = math.ceil(len(planted) / _MOST_TRIALS)
     sharpness, nothing = _most_truthful(seen[: len(planted) : step])
-    captions = 0.0
-    if said is not None:
-        # what is added here is multiplied by the sharpness wherever this is read
-        both = [
-            (t, with_captions(e, said(t.example, t.vectors), 1.0 / sharpness, t.vectors)) for t, e in seen
-        ]
-        some = slice(0, len(planted), step)
-        gain = _log_of_truth(both[some], sharpness, nothing) - _log_of_truth(seen[some], sharpness, nothing)
-        if gain.mean() > gain.std() / math.sqrt(gain.size):
-            captions, seen = 1.0, both
-    return Confidence(sharpness, nothing, _calibration(seen, sharpness, nothing), captions)
+    return Confidence(sharpness, nothing, _calibration(seen, sharpness, nothing))
 
 
 def _most_truthful(seen: Sequence[Seen]) -> tuple[float, float]:

@@ -12,7 +12,6 @@ from align.coordination.inputs.examples import make_vocabulary, span_example, us
 from align.coordination.inputs.layout import fit_layout, session_table
 from align.coordination.network.encoders import Coordinator, StreamEncoder, TextProjection
 from align.coordination.saved.bundle import Coordination
-from align.coordination.saved.model_format import calibration_out
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.sharpness import (
     CANDIDATES,
@@ -70,26 +69,12 @@ def test_few_sessions_get_the_usual_values_and_no_training():
     assert found.calibration is None and train.saw == []
 
 
-def test_captions_count_where_they_help_people_held_out_or_nobody_is_held_out():
-    few = prepared(7)
-    assert fit_confidence(*few).captions == 0.0
-    assert fit_confidence(*few, lambda example, vectors: np.zeros((0, 0), np.float32)).captions == 1.0
-    examples, vocabulary, model, train = prepared(9)
-    right = {vector.tobytes(): i for i, vector in enumerate(vocabulary.vectors)}
-
-    def telling(sign):
-        def said(example, vectors):
-            which = np.array([right.get(v.tobytes(), -9) for v in vectors])
-            return np.where(example.target[:, None] == which, sign, -sign).astype(np.float32)
-
-        return said
-
-    plain = fit_confidence(examples, vocabulary, model, train)
-    helped = fit_confidence(examples, vocabulary, model, train, telling(2.0))
-    misled = fit_confidence(examples, vocabulary, model, train, telling(-2.0))
-    assert (plain.captions, helped.captions, misled.captions) == (0.0, 1.0, 0.0)
-    assert (helped.sharpness, helped.nothing) == (plain.sharpness, plain.nothing)
-    assert calibration_out(misled.calibration) == calibration_out(plain.calibration)
+def test_captions_count_where_nobody_is_held_out_and_no_note_was_placed_by_them():
+    examples, *rest = prepared(7)
+    assert fit_confidence(examples, *rest).captions == 1.0
+    soft = np.ones((len(examples[0].inputs), len(examples[0].notes) + 1), np.float32)
+    assert fit_confidence([dataclasses.replace(examples[0], soft=soft), *examples[1:]], *rest).captions == 0.0
+    assert fit_confidence(*prepared(9)).captions == 0.0
 
 
 def test_held_out_groups_are_never_trained_on():
