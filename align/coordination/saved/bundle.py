@@ -262,7 +262,7 @@ class Coordination:
 def _with_captions(
     evidence: Evidence, said: npt.NDArray[np.float32], weight: float, vectors: np.ndarray
 ) -> Evidence:
-    """Add what captions say, on the same grid: two witnesses who judge by different things. An empty note stays at 0."""
+    """Add what captions say on the same grid: two witnesses who judge by different things. Empty notes stay at 0."""
     heard = vectors.any(axis=1) & evidence.observed[:, None]
     return dataclasses.replace(evidence, log_odds=evidence.log_odds + np.float32(weight) * said * heard)
 
