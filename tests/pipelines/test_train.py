@@ -34,7 +34,7 @@ def test_every_setting_of_training_reaches_the_plan() -> None:
               "nothing_share": 0.25, "encoder_kind": "transformer", "raw": True, "layers": 2, "heads": 4,
               "augment": ("jitter",), "function": "rbf", "loss": "siglip", "objective": "relational", "average": 0.5,
               "patience": 3, "precision": "float32", "compiled": True,
-              "edges": False, "text_noise": 0.5, "text_adapter": 8}  # fmt: skip
+              "edges": False, "text_noise": 0.5, "text_adapter": 8, "self_training": 2}  # fmt: skip
     config = RunConfig().with_values({f"training.{k}": v for k, v in values.items()})
     config = config.with_values({"features.hop": 0.5, "text.encoder": "hashed"})
     assert plan_of(config) == TrainingPlan(**values, hop=0.5, encoder="hashed")  # type: ignore[arg-type]
