@@ -141,9 +141,13 @@ def fit_stored(
 
     Raises:
         InputError: E-SHARDS, frames of several hops, or notes without true spans; as ``fit_coordination``.
-        ParameterError: as ``fit_coordination``; a hop that is not that of the frames.
+        ParameterError: as ``fit_coordination``; a hop that is not that of the frames; self-training.
     """
     plan = plan or TrainingPlan()
+    if plan.self_training:
+        raise ParameterError(
+            "self_training", plan.self_training, "0: stored sessions have true spans, all of them"
+        )
     tell, device, encoder = progress or _silent, choose_device(plan.device), text_encoder(plan.encoder)
     if len({s.hop for s in stored}) > 1:
         raise InputError("E-SHARDS", "stored frames of several hops", hint="store all with one --hop")

@@ -18,7 +18,7 @@ from align.coordination.network.encoders import stream_encoder
 from align.coordination.network.encoding import encode_frames
 from align.coordination.saved.provenance import session_hash
 from align.coordination.streaming import Recent, StoredFrames, StoredSession, stand_in, streamed_examples
-from align.errors import InputError
+from align.errors import InputError, ParameterError
 from align.features.scaling import robust_location_scale, robust_scaled
 from align.text.hashed import HashedEncoder
 from tests.coordination.sessions import TINY, made_session, untold
@@ -103,6 +103,8 @@ def test_notes_without_spans_and_several_hops_are_refused():
         fit_stored(several, TINY)
     with pytest.raises(InputError, match="2 stored sessions have notes and no true span"):
         fit_stored(stored([*SESSIONS[:2], *map(untold, SESSIONS[2:])]), TINY)
+    with pytest.raises(ParameterError, match="self_training"):
+        fit_stored(stored(SESSIONS), dataclasses.replace(TINY, self_training=1))
 
 
 def test_the_layout_of_tables_seen_one_by_one_is_that_of_all_at_once(monkeypatch):

@@ -68,16 +68,21 @@ def _made_how(model: Coordination) -> str:
     plan = model.plan
     beside = f" and the objective `{plan.objective}`" if plan.objective else ""
     augmented = f", augmented by {', '.join(plan.augment)}" if plan.augment else ""
+    taught = f" It then taught itself {plan.self_training} times from sessions without notes." * bool(
+        plan.self_training
+    )
     return (
         f"## How\n\nStream encoder `{plan.encoder_kind}` of width {plan.width}, shared space of {plan.dimension}"
         f" dimensions; loss `{plan.loss}`{beside}; {plan.epochs} epochs of {plan.batch} sessions a step at up to"
-        f" {plan.learning_rate:g}{augmented}; seed {plan.seed}."
+        f" {plan.learning_rate:g}{augmented}; seed {plan.seed}.{taught}"
     )
 
 
 def _confidence(model: Coordination) -> str:
     head = "## How sure it may be\n\n"
-    times = f"Times written with notes are moved by {model.lag:+.3g} s, give or take {model.lag_sd:.3g} s."
+    times = (
+        f"Times written with notes are moved by {model.lag + 0.0:+.3g} s, give or take {model.lag_sd:.3g} s."
+    )
     if model.captions:
         times += " What captions say of a stretch in words counts beside what the network says."
     known = model.calibration

@@ -51,16 +51,15 @@ class Confidence:
     captions: float = 0.0
 
 
-def usual_sharpness(frames_per_note: float, n_notes: float = math.inf) -> float:
+def usual_sharpness(frames_per_note: float, n_notes: int) -> float:
     """The value without evidence: a span of usual length counts as four independent looks, at most 1.
 
     Times ``n / (n + 20)`` after n notes: a network that has seen five is sure of what it cannot know.
 
-    >>> usual_sharpness(40.0), usual_sharpness(40.0, 20)
-    (0.1, 0.05)
+    >>> usual_sharpness(40.0, 20)
+    0.05
     """
-    learned = 1.0 if math.isinf(n_notes) else n_notes / (n_notes + _HALF_LEARNED)
-    return float(learned * min(1.0, _LOOKS / max(1.0, frames_per_note)))
+    return n_notes / (n_notes + _HALF_LEARNED) * min(1.0, _LOOKS / max(1.0, frames_per_note))
 
 
 def fit_confidence(

@@ -27,9 +27,9 @@ from tests.coordination.sessions import TINY, made_session, untold
 
 
 def test_a_span_of_usual_length_counts_as_four_looks():
-    assert usual_sharpness(40.0) == pytest.approx(0.1)
-    assert usual_sharpness(2.0) == usual_sharpness(0.0) == 1.0
-    assert usual_sharpness(2.0, 5) == pytest.approx(0.2)
+    assert usual_sharpness(40.0, 20) == pytest.approx(0.05)
+    assert usual_sharpness(40.0, 10**9) == pytest.approx(0.1)
+    assert usual_sharpness(2.0, 5) == usual_sharpness(0.0, 5) == pytest.approx(0.2)
 
 
 class Training:
