@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from align.errors import ParameterError
 from align.tokens.clustering import Running, kmeans, kmeans_minibatch, kmeans_spherical, update
+from align.tokens.torch_clustering import kmeans_torch
 from tests import naive
 
 POINTS = st.tuples(st.integers(1, 25), st.integers(1, 3)).flatmap(
@@ -46,11 +47,12 @@ def test_as_many_clusters_as_distinct_rows_leave_no_inertia(points, k):
         assert found.inertia == 0.0
 
 
-@given(st.integers(0, 10_000), st.integers(1, 9))
-def test_kmeans_equals_its_twin_where_nothing_ties(seed, k):
+@pytest.mark.parametrize("cluster", [kmeans, kmeans_torch])
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 9))
+def test_kmeans_equals_its_twin_where_nothing_ties(cluster, seed, k):
     points, rng = blobs(n=40, d=2, k=4, seed=seed)
     start = rng.uniform(-6, 6, (k, 2))
-    found = kmeans(points, start, iterations=60)
+    found = cluster(points, start, iterations=60)
     centroids, labels, history = naive.lloyd(points, start, 60)
     assert found.labels.tolist() == labels.tolist()
     np.testing.assert_allclose(found.centroids, centroids, rtol=1e-9, atol=1e-12)

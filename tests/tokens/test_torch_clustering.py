@@ -16,7 +16,6 @@ from align.errors import ParameterError
 from align.tokens import torch_clustering
 from align.tokens.clustering import kmeans
 from align.tokens.torch_clustering import kmeans_torch
-from tests import naive
 
 POINTS = st.tuples(st.integers(1, 25), st.integers(1, 3)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.integers(-4, 4).map(float))
@@ -59,17 +58,6 @@ def test_seeded_it_finds_what_the_kernels_find(scale, device):
     assert ours.labels.tolist() == theirs.labels.tolist()
     assert ours.inertia == pytest.approx(theirs.inertia, rel=1e-9)
     assert ours.centroids.tolist() == sorted(ours.centroids.tolist())
-
-
-@given(st.integers(0, 10_000), st.integers(1, 9))
-def test_it_equals_its_twin_where_nothing_ties(seed, k):
-    points, rng = blobs(n=40, d=2, k=4, seed=seed)
-    start = rng.uniform(-6, 6, (k, 2))
-    found = kmeans_torch(points, start, iterations=60)
-    centroids, labels, history = naive.lloyd(points, start, 60)
-    assert found.labels.tolist() == labels.tolist()
-    np.testing.assert_allclose(found.centroids, centroids, rtol=1e-9, atol=1e-12)
-    assert found.inertia == pytest.approx(history[-1], rel=1e-9, abs=1e-12)
 
 
 @given(POINTS, st.integers(1, 8), st.integers(0, 10))
