@@ -47,9 +47,8 @@ def read_parquet_table(path: Path, policy: Policy, wide: bool) -> RawTable:
         if not kinds[i].is_numeric():
             said = f"column {names[i]!r} holds {kinds[i]}; allowed: numbers"
             raise InputError("E-NUMBER", said, hint="leave the column out", file=path, column=names[i])
-    Unfolding(path, policy).add(
-        8 * n_rows * (len(wanted) + 1)
-    )  # a page of one value may stand for any number
+    # a page of one value may stand for any number of rows
+    Unfolding(path, policy).add(8 * n_rows * (len(wanted) + 1))
     cells = Cells(len(wanted), policy, wide=wide, expected=n_rows)
     times = TimeBlocks(names[time], policy, str(path))
     with _decoding(path):
