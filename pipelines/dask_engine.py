@@ -90,7 +90,7 @@ class DaskEngine:
             try:
                 while not stop():
                     crew.fill()
-                    if not crew.at:
+                    if not crew.at and crew.places:  # without a place, what is left has to wait
                         return
                     yield from crew.listen()
             finally:
