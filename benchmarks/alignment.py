@@ -1,17 +1,20 @@
 """How well notes are placed: people held out by folds, beside the baselines, on the development data.
 
     python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
-                                   [--asked written second paraphrased foreign] [--only-learned]
+                                   [--labelled 0] [--asked written second paraphrased foreign timed]
+                                   [--only-learned]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
-people's true spans (or, with --notes, on those notes alone) and aligns the untimed notes of the people left out, as
-they are ``written``. The same model can be asked in other ways:
+people's true spans (or, with --notes, on those notes alone, but for so many --labelled sessions, drawn by the seed,
+that keep their spans) and aligns the untimed notes of the people left out, as they are ``written``. The same model
+can be asked in other ways:
 
 - ``second``: every note says what its label says in a wording drawn from ``benchmarks/wordings/SET.csv``, which
   training never sees and nothing was tuned to;
 - ``paraphrased``: every note is reworded by the grammar of ``align.text.paraphrases``;
 - ``foreign``: a fifth of the notes is about something else (``benchmarks.foreign``), and how well they come out
-  "unmatched" is a second table.
+  "unmatched" is a second table;
+- ``timed``: the notes carry the times of the file that --notes names.
 
 With --unseen-wording one wording of every label is kept out of training, and all test notes are reworded to it.
 Baselines that hang on no seed run with the first alone.
@@ -52,7 +55,7 @@ METHODS = {
 }
 SETS = ("hapt", "tug", "digits", "sounds")
 WORDINGS = Path(__file__).parent / "wordings"
-ASKED = ("written", "second", "paraphrased", "foreign")
+ASKED = ("written", "second", "paraphrased", "foreign", "timed")
 OF_EVERY_KIND = (
     "contrastive",
     "dtw",
@@ -155,7 +158,9 @@ def canonical(model, session: Session) -> Alignment:  # type: ignore[no-untyped-
     return ctw_session(session)
 
 
-def test_notes(asked_as: str, data: Path, name: str, sessions: Sequence[Session], seed: int) -> Ask:
+def test_notes(
+    asked_as: str, data: Path, name: str, sessions: Sequence[Session], weak: Sequence[Session], seed: int
+) -> Ask:
     """What makes of a test session the one whose notes are placed: a row of ``ASKED``."""
     if asked_as == "second":
         return lambda s: asked(s, second_wordings(name), seed)
@@ -164,18 +169,28 @@ def test_notes(asked_as: str, data: Path, name: str, sessions: Sequence[Session]
     if asked_as == "foreign":
         others = [row for other in SETS if other != name for row in truth_of(data, other)]
         return lambda s: planted(s, sessions, others, FOREIGN_SHARE, seed)
+    if asked_as == "timed":
+        notes = {s.name: s.notes for s in weak}
+        return lambda s: dataclasses.replace(s, notes=notes[s.name])
     return lambda s: s
+
+
+def weakly(train: Sequence[Session], weak: Sequence[Session], labelled: int, seed: int) -> list[Session]:
+    """The training sessions with their weak notes in place of their truth, but for so many of them."""
+    kept = set(np.random.default_rng(seed).permutation(len(train))[:labelled].tolist())
+    by_name = {s.name: s for s in weak}
+    return [s if i in kept else by_name[s.name] for i, s in enumerate(train)]
 
 
 def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tuple[Answers, float]:
     """Pairs (alignment, truth) of every test session, by kind of notes and method; seconds of the slowest training."""
     sessions = read(data, name)
-    weak = {s.name: s for s in read(data, name, options.notes)} if options.notes else {}
+    weak = read(data, name, options.notes) if options.notes else []
     settings = load_settings(options={"training.seed": seed})
     methods = [m for m in METHODS if m == "contrastive" or not options.only_learned]
     if seed != options.seeds[0]:
         methods = [m for m in methods if m not in SEEDLESS]
-    asks = {kind: test_notes(kind, data, name, sessions, seed) for kind in options.asked}
+    asks = {kind: test_notes(kind, data, name, sessions, weak, seed) for kind in options.asked}
     answers: Answers = {
         kind: {m: [] for m in methods if kind == "written" or m in OF_EVERY_KIND} for kind in asks
     }
@@ -185,7 +200,9 @@ def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tu
             continue
         if options.unseen_wording:
             train, test = reworded(sessions, train, test, fold)
-        model, seconds = train_model([weak[s.name] for s in train] if weak else train, settings)
+        if weak:
+            train = weakly(train, weak, options.labelled, seed)
+        model, seconds = train_model(train, settings)
         slowest = max(slowest, seconds)
         for kind, ask in asks.items():
             put = [ask(s) for s in test]
@@ -266,6 +283,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--of-folds", type=int, nargs="+", default=range(99), help="folds that are run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--notes", help="learn from these notes alone, not from true spans")
+    parser.add_argument(
+        "--labelled", type=int, default=0, help="sessions that keep their spans beside --notes"
+    )
     parser.add_argument("--unseen-wording", action="store_true")
     parser.add_argument("--asked", nargs="+", choices=ASKED, default=["written"])
     parser.add_argument("--only-learned", action="store_true", help="no baselines")

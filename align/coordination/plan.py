@@ -66,7 +66,7 @@ class TrainingPlan:
         longest: frames of a session seen in one step; longer sessions are cut at random.
         rounds: of expectation-maximisation when only note times or their order are known.
         nothing_share: share of the time that no note speaks of, in (0, 1), for learning without spans; None: as in
-            the labelled sessions, without any the share under which the notes are most surely placed.
+            five or more labelled sessions, else the share that leaves least open of durations and frames.
         self_training: times that the network, once trained, is trained anew with what it was sure of in sessions
             without notes (``weak/pseudo.py``); each costs as much as the first. 0: such sessions are not learned from.
         hop: seconds per frame, or None: chosen from the sessions' lengths and numbers of notes.

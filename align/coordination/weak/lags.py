@@ -8,34 +8,68 @@ import numpy as np
 
 from align.datatypes import Floats, Session
 
-__all__ = ["note_lag", "signed_distance"]
+__all__ = ["likeliest_lag", "note_lag"]
 
 _LEAST_NOTES = 8
-_SD_OF_MAD = 1.4826
-_LEAST_SD = 1.0  # seconds: nobody writes times to the frame
+_LEAST_SD, _MOST_SD = 1.0, 1800.0  # seconds: nobody writes times to the frame
+_STEP = 1.05  # from one deviation looked at to the next
+_DEVIATIONS = _LEAST_SD * _STEP ** np.arange(np.log(_MOST_SD / _LEAST_SD) / np.log(_STEP))
+_GROSS = np.log(0.02 / 3600.0)  # one time in 50 is just wrong: anywhere within an hour
+_LEAST_GAIN = 2.0  # nats that moving all times must bring
 
 
-def signed_distance(times: Floats, spans: Floats) -> Floats:
-    """(n,) how far each time lies outside its span: negative before it, positive behind it, 0 inside.
+def likeliest_lag(times: Floats, spans: Floats) -> tuple[float, float]:
+    """How far exact times must be moved to point into their spans, and how loosely they then do.
+
+    A time t that is drawn anywhere in its span from a to b and then written with deviation sd has the density
+    ``(F((t - a) / sd) - F((t - b) / sd)) / (b - a)``, F the normal distribution function; the sd of most likelihood is
+    taken. (How far times lie outside says less: few lie outside a long span, however loose they are.) They are not
+    moved, or by what moves half of them to the near end or to the middle of their span, if that is clearly likelier:
+    half of the people write after the event. Gross errors are allowed for, one in 50.
 
     Args:
-        times: (n,) seconds.
-        spans: (n, 2) seconds.
+        times: (n,) seconds, n >= 1.
+        spans: (n, 2) seconds, of positive length.
+
+    Returns:
+        (lag, deviation) seconds; the deviation at least 1, at most half an hour.
     """
-    return np.minimum(times - spans[:, 0], 0.0) + np.maximum(times - spans[:, 1], 0.0)
+    start, end = spans.T
+    outside = np.minimum(times - start, 0.0) + np.maximum(times - end, 0.0)
+    lag, deviation, likelihood = 0.0, *_likeliest_deviation(times, spans)
+    for shift in (-float(np.median(outside)), float(np.median(0.5 * (start + end) - times))):
+        sd, gained = _likeliest_deviation(times + shift, spans)
+        if gained > likelihood + _LEAST_GAIN:
+            lag, deviation, likelihood = shift, sd, gained
+    return lag, deviation
+
+
+def _likeliest_deviation(times: Floats, spans: Floats) -> tuple[float, float]:
+    """The deviation and the log likelihood of all times under it."""
+    from scipy.special import log_ndtr
+
+    after, before = times - spans[:, 0], spans[:, 1] - times
+    near, far = (
+        np.minimum(after, before),
+        np.maximum(after, before),
+    )  # in the lower tail differences keep digits
+    found = np.empty(len(_DEVIATIONS))
+    for i, sd in enumerate(_DEVIATIONS):
+        high, low = log_ndtr(near / sd), log_ndtr(-far / sd)
+        inside = high + np.log1p(-np.exp(low - high)) - np.log(near + far)
+        found[i] = np.logaddexp(inside, _GROSS).sum()
+    best = int(found.argmax())
+    return float(_DEVIATIONS[best]), float(found[best])
 
 
 def note_lag(sessions: Sequence[Session]) -> tuple[float, float] | None:
-    """How far exact times must be moved to point into their true spans, and how loosely they then do.
-
-    Half of the people write after the event; the shift takes out what they have in common (the median signed
-    distance), the deviation is robust: gross errors do not widen it.
+    """How exact times of notes lie against their true spans, see ``likeliest_lag``.
 
     Args:
         sessions: those with truth and one note per row of it are used.
 
     Returns:
-        (lag, lag_sd) seconds, or None with fewer than 8 exactly timed notes whose span is known.
+        (lag, deviation) seconds, or None with fewer than 8 exactly timed notes whose span is known.
     """
     times, spans = [], []
     for session in sessions:
@@ -45,9 +79,4 @@ def note_lag(sessions: Sequence[Session]) -> tuple[float, float] | None:
             if note.time is not None and note.time.is_exact and np.isfinite(span.start):
                 times.append(note.time.likely)
                 spans.append((span.start, span.end))
-    if len(times) < _LEAST_NOTES:
-        return None
-    off = signed_distance(np.asarray(times), np.asarray(spans))
-    lag = -float(np.median(off))
-    rest = signed_distance(np.asarray(times) + lag, np.asarray(spans))
-    return lag, max(_LEAST_SD, float(np.sqrt(np.mean(np.clip(rest, *np.quantile(rest, [0.05, 0.95])) ** 2))))
+    return likeliest_lag(np.asarray(times), np.asarray(spans)) if len(times) >= _LEAST_NOTES else None

@@ -3,8 +3,9 @@
 1. Frames of narrow windows (``sharp.py``) are whitened and pooled to about 40 a note. A text is a Gaussian that
    borrows from near texts (``gaussians.py``); how long it lasts is log-normal and borrows likewise.
 2. Expectation-maximisation (``rounds.py``) holds the share of the time of which no note speaks. That share is
-   given, or that of sessions whose spans are known, or found: the one under which the notes are most surely
-   placed. With too small a share spans swallow what lies between them, with too large a one notes find no room.
+   given, or that of five or more sessions whose spans are known, or found: the one that leaves least open of how
+   long notes of a text last and of what the frames are. With too small a share spans swallow what lies between
+   them, with too large a one notes find no room.
 3. Captions say in general what a text may look like (``hints.py``): they count in the first round, and from round to
    round less. Where they have no words for the notes, and there are neither times nor a labelled session, much
    depends on where one starts: several starts, the best kept (``restarts.py``).
@@ -47,11 +48,13 @@ from align.errors import InputError
 
 __all__ = ["learn_weakly"]
 
-_SHARES = (0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # of "nothing", tried from 0.3 on
-_FIRST_SHARE = 3
+_SHARES = (0.03, 0.06, *np.arange(0.1, 0.71, 0.05).round(2).tolist())  # of "nothing"
+_FIRST_SHARE, _STRIDES = 6, (2, 1)  # tried from 0.3 on, every second one first
 _DIMENSIONS = 20
 _CELLS_A_NOTE, _FINE_CELLS = 40.0, 80.0
 _ROUGH_CELLS, _ROUGH_SESSIONS = 20.0, 12  # where shares are tried
+_ENOUGH_LABELLED = 5  # sessions that say how much time goes to no note; one may lie a fifth off
+_ALIKE_LENGTHS = 0.01  # deviation of a log duration below which nothing is gained
 _ALIKE = 0.75  # overlap of two texts' Gaussians from which they mean the same
 _COLLAPSED, _LEAST_PLACED = (
     0.97,
@@ -98,12 +101,12 @@ def learn_weakly(
     tell = progress or _silent
     known = [_certain(e) for e in labelled]
     share, rounds = model.plan.nothing_share, model.plan.rounds
-    if share is None and labelled:
-        share = _nothing_share(labelled)
     scene = _scene(known, weak, vocabulary, _CELLS_A_NOTE)
     regime = _regime(known, scene)
+    if share is None and labelled and (regime is _STARTED or len(labelled) >= _ENOUGH_LABELLED):
+        share = _nothing_share(labelled)
     if share is None:
-        share = _most_surely_placed(_rough(weak, vocabulary), regime, rounds, tell)
+        share = _most_settled(_rough(weak, vocabulary), regime, rounds, tell)
     start = _start(scene, share, model.durations.of(vocabulary.vectors) if known else None)
     if regime is _ORDERED:
         belief = best_of_starts(scene, start, regime, rounds, model.plan.seed, tell)
@@ -149,25 +152,40 @@ def _check(belief: Belief) -> None:
         )
 
 
-def _most_surely_placed(scene: Scene, regime: Regime, rounds: int, tell: Progress) -> float:
-    """Climb from share to neighbouring share while the mean probability of being placed grows."""
+def _most_settled(scene: Scene, regime: Regime, rounds: int, tell: Progress) -> float:
+    """Climb from share to neighbouring share while the rounds leave less open."""
     tried: dict[int, float] = {}
 
-    def placed(k: int) -> float:
+    def left_open(k: int) -> float:
         if not 0 <= k < len(_SHARES):
-            return -1.0
+            return np.inf
         if k not in tried:
             stage = f"trying {_SHARES[k]:.0%} of nothing"
             start = _start(scene, _SHARES[k], None)
-            tried[k] = annealed(scene, start, regime, rounds, lambda *at: tell(stage, *at)).placed
+            found = annealed(scene, start, regime, rounds, lambda *at: tell(stage, *at))
+            tried[k] = _open_nats(scene, found, regime)
         return tried[k]
 
     best = _FIRST_SHARE
-    while True:
-        better = max((best - 1, best + 1), key=placed)
-        if placed(better) <= placed(best):
-            return _SHARES[best]
-        best = better
+    for stride in _STRIDES:
+        while left_open(better := min((best - stride, best + stride), key=left_open)) < left_open(best):
+            best = better
+    return _SHARES[best]
+
+
+def _open_nats(scene: Scene, belief: Belief, regime: Regime) -> float:
+    """Entropy a note, up to a constant, of how long it lasts given its text, and of what its frames are.
+
+    With too little of "nothing" some notes of a text take what lies between the others and last far longer; with too
+    much, or too little, the frames at the edges go either way.
+    """
+    from scipy.special import xlogy
+
+    texts, log, weight = lengths(scene, belief)
+    off = log - belief.durations[texts, 0]
+    spread = 0.5 * np.log(max(np.average(off**2, weights=weight), _ALIKE_LENGTHS**2))
+    frames = [-xlogy(soft, soft).sum(axis=1)[soft.any(axis=1)] for soft in belief.soft]
+    return float(spread + regime.last_looks * np.concatenate(frames).mean())
 
 
 def _rough(weak: Weak, vocabulary: Vocabulary) -> Scene:

@@ -22,7 +22,7 @@ from align.answers import Evidence
 from align.coordination.inputs.coarse import CoarseView
 from align.coordination.inputs.examples import Example
 from align.coordination.weak.gaussians import Counts, TextGaussians, count_frames, fit_gaussians
-from align.coordination.weak.lags import signed_distance
+from align.coordination.weak.lags import likeliest_lag
 from align.datatypes import Floats, Note
 from align.matching import posterior_cover
 
@@ -49,7 +49,6 @@ _P_NOTHING = 0.002  # training notes refer to their recording
 _GAIN = 0.4  # step of the control of the share of "nothing", in spreads of the scores
 _TRUST = 2.0  # notes that the common duration counts for
 _LABELLED_WEIGHT = 3.0
-_LEAST_LAG_SD = 1.0  # s: nobody writes times to the frame
 _LEAST_SHARE = 0.02
 
 
@@ -238,11 +237,8 @@ def _learned(scene: Scene, belief: Belief, within: float) -> Belief:
         return belief
     middle, variance, log_length, _ = belief.moments[which].T
     spans = middle[:, None] + 0.5 * np.exp(log_length)[:, None] * np.asarray([-1.0, 1.0])
-    lag = float(np.median(middle - times))
-    off = signed_distance(times + lag, spans)
-    off = np.clip(off, *np.quantile(off, [0.05, 0.95]))  # gross errors must not widen the window
-    lag_sd = float(np.sqrt(np.mean(off**2) + np.median(variance)))
-    return dataclasses.replace(belief, lag=lag, lag_sd=max(lag_sd, _LEAST_LAG_SD))
+    lag, lag_sd = likeliest_lag(times, spans)
+    return dataclasses.replace(belief, lag=lag, lag_sd=float(np.hypot(lag_sd, np.sqrt(np.median(variance)))))
 
 
 def exact_times(weak: Weak) -> tuple[npt.NDArray[np.int64], Floats]:

@@ -124,6 +124,29 @@ def test_without_a_share_asked_for_it_is_that_of_the_labelled_sessions(noisy):
     assert nothing_share(examples[3:]) == pytest.approx(nothing_share(examples[:3]), abs=0.07)
 
 
+@pytest.mark.parametrize(("n_labelled", "searched"), [(1, True), (5, False)])
+def test_one_labelled_session_does_not_tell_the_share_of_all(noisy, monkeypatch, n_labelled, searched):
+    asked = []
+    search = weak._most_settled
+    monkeypatch.setattr(weak, "_regime", lambda known, scene: weak._HINTED)
+    monkeypatch.setattr(weak, "_most_settled", lambda *how: asked.append(1) or search(*how))
+    learned(noisy, n_labelled=n_labelled)
+    assert bool(asked) is searched
+
+
+def test_what_lasts_longer_than_others_of_its_text_and_frames_that_go_either_way_are_open(noisy):
+    examples, notes, vocabulary, _ = prepared([untold(s) for s in noisy])
+    scene = weak._scene([], list(zip(examples, notes, strict=True)), vocabulary, 20.0)
+    regime = weak._regime([], scene)
+    found = weak.annealed(scene, weak._start(scene, 0.3, None), regime, 6)
+    longer = found.moments.copy()
+    longer[0, 2] += 2.0
+    blurred = tuple(0.8 * soft + 0.2 * soft.sum(axis=1, keepdims=True) / soft.shape[1] for soft in found.soft)
+    least = weak._open_nats(scene, found, regime)
+    assert weak._open_nats(scene, dataclasses.replace(found, moments=longer), regime) > least
+    assert weak._open_nats(scene, dataclasses.replace(found, soft=blurred), regime) > least
+
+
 def test_labelled_sessions_keep_their_spans(noisy):
     examples, _ = learned(noisy, n_labelled=2)
     assert mean_right(noisy[:2], examples[:2]) == 1.0
