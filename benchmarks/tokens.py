@@ -1,7 +1,8 @@
-"""Clustering beside its peers: ``python -m benchmarks.tokens [--quick] [--only C1]``.
+"""Clustering beside its peers: ``python -m benchmarks.tokens [--quick] [--only C1] [--seeds 5]``.
 
 Rows C1 and C2 are those of goals.md, section Clustering; "n" shows what twice the rows cost. All libraries run in our
 environment, each call in a process of its own, in turn with ours; CPU seconds of one pinned thread, warm median.
+With ``--seeds`` nothing is timed: the inertia of the rows that each library seeds itself, over so many seeds.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from benchmarks.interleaved import in_turn, machine, run_job, seconds_of
 from benchmarks.measure import Job
 
-__all__ = ["Duel", "duels", "line", "main", "measured"]
+__all__ = ["Duel", "duels", "line", "main", "measured", "seeded_line"]
 
 JOB = "benchmarks.tokens_job"
 TABLE = (
@@ -30,6 +33,16 @@ TABLE = (
     "peer's MB",
 )
 _SAME = 1e-5  # of the inertia, from the same start
+SEEDED = (
+    "#",
+    "rows",
+    "peer",
+    "seeds",
+    "mean inertia over peer's mean",
+    "ours, of peer's mean",
+    "peer's, of its mean",
+)
+_SEEDED_ROWS = 200_000  # enough to compare inertias
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,7 @@ def measured(duel: Duel, rounds: int, calls: int) -> tuple[Job, Job]:
     Raises:
         RuntimeError: a process failed, or our inertia is larger than the peer's from the same start.
     """
-    job = {"rows": duel.rows, "n": duel.n, "d": 16, "k": 64, "dtype": duel.dtype, "start": duel.start}
-    job |= {"iterations": duel.iterations, "threads": 1, "calls": calls, "seconds": 60.0}
-    mine, theirs = job | {"library": duel.ours}, job | {"library": duel.peer}
+    mine, theirs = _jobs(duel, calls, 0)
     ours, peer = in_turn(lambda: run_job(JOB, mine), lambda: run_job(JOB, theirs), rounds)
     assert peer is not None  # there is one
     if duel.start and ours["inertia"] > peer["inertia"] * (1.0 + _SAME):
@@ -80,6 +91,31 @@ def measured(duel: Duel, rounds: int, calls: int) -> tuple[Job, Job]:
     ours |= run_job(JOB, mine | {"memory": True})
     peer |= run_job(JOB, theirs | {"memory": True})
     return ours, peer
+
+
+def _jobs(duel: Duel, calls: int, seed: int) -> tuple[Job, Job]:
+    """What both sides are told."""
+    job = {"rows": duel.rows, "n": duel.n, "d": 16, "k": 64, "dtype": duel.dtype, "start": duel.start}
+    job |= {"iterations": duel.iterations, "threads": 1, "calls": calls, "seconds": 60.0, "seed": seed}
+    return job | {"library": duel.ours}, job | {"library": duel.peer}
+
+
+def seeded_line(duel: Duel, seeds: int) -> str:
+    """One row of ``SEEDED``: the same rows, clustered by both sides from seeds 0, 1, ...
+
+    Raises:
+        RuntimeError: a process failed.
+    """
+    found = np.array(
+        [[run_job(JOB, job)["inertia"] for job in _jobs(duel, 0, seed)] for seed in range(seeds)]
+    )
+    shares = found / found[:, 1].mean() - 1.0
+    ranges = [
+        f"{least:+.2%} to {most:+.2%}" for least, most in zip(shares.min(0), shares.max(0), strict=True)
+    ]
+    rows = f"{duel.n:,} x 16 {duel.dtype}, {duel.rows}"
+    columns = [duel.row, rows, duel.peer, str(seeds), f"{shares[:, 0].mean():+.2%}", *ranges]
+    return f"| {' | '.join(columns)} |"
 
 
 def line(duel: Duel, ours: Job, peer: Job) -> str:
@@ -109,15 +145,21 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, fewer calls")
     parser.add_argument("--only", default="", help="rows whose name begins so, as C1")
+    parser.add_argument("--seeds", type=int, default=0, help="inertia over so many seeds, and nothing else")
     options = parser.parse_args(arguments)
+    chosen = [duel for duel in duels() if duel.row.startswith(options.only)]
+    if options.seeds:
+        print(f"| {' | '.join(SEEDED)} |\n|{'---|' * len(SEEDED)}")
+        for duel in chosen:
+            if not duel.start:
+                print(seeded_line(replace(duel, n=_SEEDED_ROWS), options.seeds), flush=True)
+        return 0
     print(f"| {' | '.join(TABLE)} |\n|{'---|' * len(TABLE)}")
     versions: dict[str, str] = {}
     failed = 0
-    for duel in duels():
-        if not duel.row.startswith(options.only):
-            continue
+    for duel in chosen:
         if options.quick:
-            duel = Duel(**{**vars(duel), "n": duel.n // 10})
+            duel = replace(duel, n=duel.n // 10)
         try:
             ours, peer = measured(duel, *((1, 2) if options.quick else (3, 3)))
         except RuntimeError as error:  # the other rows are still worth having

@@ -31,7 +31,7 @@ def align(rows: Rows, start: Rows | None, job: Job) -> Found:
     from align.tokens.clustering import kmeans
 
     if start is None:
-        found = kmeans(rows, job["k"], tolerance=1e-4)
+        found = kmeans(rows, job["k"], seed=job["seed"], tolerance=1e-4)
     else:
         found = kmeans(rows, start, iterations=job["iterations"])
     return found.centroids, found.labels
@@ -41,7 +41,7 @@ def minibatch(rows: Rows, start: Rows | None, job: Job) -> Found:
     """``kmeans_minibatch`` with its defaults."""
     from align.tokens.clustering import kmeans_minibatch
 
-    found = kmeans_minibatch(rows, job["k"])
+    found = kmeans_minibatch(rows, job["k"], seed=job["seed"])
     return found.centroids, found.labels
 
 
@@ -50,7 +50,7 @@ def scikit_learn(rows: Rows, start: Rows | None, job: Job) -> Found:
     from sklearn.cluster import KMeans
 
     if start is None:
-        found = KMeans(job["k"], random_state=0).fit(rows)
+        found = KMeans(job["k"], random_state=job["seed"]).fit(rows)
     else:
         found = KMeans(job["k"], init=start, n_init=1, max_iter=job["iterations"], tol=0.0).fit(rows)
     return found.cluster_centers_, found.labels_
@@ -60,7 +60,7 @@ def scikit_learn_minibatch(rows: Rows, start: Rows | None, job: Job) -> Found:
     """``MiniBatchKMeans`` with its defaults."""
     from sklearn.cluster import MiniBatchKMeans
 
-    found = MiniBatchKMeans(job["k"], random_state=0).fit(rows)
+    found = MiniBatchKMeans(job["k"], random_state=job["seed"]).fit(rows)
     return found.cluster_centers_, found.labels_
 
 
@@ -69,7 +69,7 @@ def faiss(rows: Rows, start: Rows | None, job: Job) -> Found:
     import faiss as library
 
     library.omp_set_num_threads(1)
-    options = {"niter": 25 if start is None else job["iterations"], "seed": 0}
+    options = {"niter": 25 if start is None else job["iterations"], "seed": job["seed"]}
     found = library.Kmeans(rows.shape[1], job["k"], max_points_per_centroid=len(rows), **options)
     found.train(rows, init_centroids=start)
     return found.centroids, found.index.search(rows, 1)[1][:, 0]

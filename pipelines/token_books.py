@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from align.answers import Codebook
 from align.readers import Policy, session_of
+from align.readers.blocks import TableBlocks
 from align.tokens.codebook import code_rows, fit_rows
 from align.tokens.drift import Drift, measure_drift
 from align.tokens.mapping import CodeMapping, keep_ids, map_by_overlap
@@ -19,9 +20,11 @@ from align.tokens.residual import fit_residual
 from align.tokens.saved import Book, Medoid, book_for
 from align.tokens.tally import Tally, empty_book, excerpt, with_excerpts
 from pipelines.config import SegmentationConfig
-from pipelines.token_parts import Kind, Part, Recording, Sample, read_part
+from pipelines.token_parts import Kind, Part, Recording, Sample, long_table, read_part
 
 __all__ = ["Joints", "Tell", "Wanted", "coded", "counted", "drifts_of", "fitted", "pictured", "quiet"]
+
+_AROUND_ROWS, _AROUND_S = 4096, 32.0  # of a long table, around an excerpt of its rows: the longer of the two
 
 Joints = Mapping[tuple[str, ...], npt.NDArray[np.int32]]
 Tell = Callable[[str, int, int], None]
@@ -219,6 +222,12 @@ def pictured(
     found: list[dict[int, tuple[npt.NDArray[np.float32], float]]] = [{} for _ in books]
     for number, (name, files) in enumerate(one for one in recordings if one[0] in wanted):
         tell("showing", number, len(wanted))
+        long = long_table(files, policy)
+        if isinstance(long, TableBlocks):
+            for i, code in wanted[name]:
+                medoid = _medoid(books[i], code)
+                found[i][code] = _excerpt_of(long, (medoid.start, medoid.end))
+            continue
         streams = {s.name: s for s in session_of(files, None, policy).streams}
         for stream in streams.values():
             codes = [(i, code) for i, code in wanted[name] if _medoid(books[i], code).stream == stream.name]
@@ -228,6 +237,15 @@ def pictured(
                     medoid = _medoid(books[i], code)
                     found[i][code] = excerpt(seen, (medoid.start, medoid.end))
     return tuple(with_excerpts(book, shown) for book, shown in zip(books, found, strict=True))
+
+
+def _excerpt_of(table: TableBlocks, span: tuple[float, float]) -> tuple[npt.NDArray[np.float32], float]:
+    """``excerpt`` of the rows around the middle of a span."""
+    n_rows = max(_AROUND_ROWS, round(_AROUND_S * table.rate))
+    stream = table.around(0.5 * (span[0] + span[1]), n_rows).stream
+    return (
+        excerpt(stream, span) if stream is not None else (np.zeros((0, len(table.channels)), np.float32), 0.0)
+    )
 
 
 def _medoid(book: Book, code: int) -> Medoid:

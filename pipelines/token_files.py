@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -50,11 +51,21 @@ class TokenWriter:
         """
         if levels is not None and len(levels) != len(sequence.codes):
             raise ParameterError("levels", len(levels), f"{len(sequence.codes)}, one row per token")
-        frame = _frame(part, sequence, levels)
+        self.n_tokens += len(sequence.codes)
+        self.seconds += float((sequence.spans[:, 1] - sequence.spans[:, 0]).sum())
+        for first in range(0, max(1, len(sequence.codes)), _ROWS):  # a row in Python takes a kilobyte
+            rows = slice(first, first + _ROWS)
+            some = dataclasses.replace(
+                sequence,
+                codes=sequence.codes[rows],
+                spans=sequence.spans[rows],
+                features=sequence.features[rows],
+            )
+            self._write(_frame(part, some, None if levels is None else levels[rows], first))
+
+    def _write(self, frame: pl.DataFrame) -> None:
         frame.write_parquet(self._parts / f"{self._n_files:08d}.parquet", compression="lz4")
         self._n_files += 1
-        self.n_tokens += len(frame)
-        self.seconds += float((sequence.spans[:, 1] - sequence.spans[:, 0]).sum())
         if self._lines is not None:
             for row in frame.drop("features", "codebook").iter_rows(named=True):
                 moment = row["start_time"]
@@ -77,12 +88,15 @@ class TokenWriter:
         return files
 
 
-def _frame(part: Part, sequence: TokenSequence, levels: npt.NDArray[np.int32] | None) -> pl.DataFrame:
+def _frame(
+    part: Part, sequence: TokenSequence, levels: npt.NDArray[np.int32] | None, first: int
+) -> pl.DataFrame:
+    """Tokens of a lane from number ``first`` on."""
     import polars as pl
 
     from align.writers import tokens_frame
 
-    frame = tokens_frame([sequence])
+    frame = tokens_frame([sequence]).with_columns(pl.col("token") + first)
     starts = sequence.spans[:, 0].tolist()
     moments = [None if part.epoch is None else ns_from_seconds(s, part.epoch) for s in starts]
     finer = [None] * len(starts) if levels is None else levels[:, 1:].tolist()

@@ -1,7 +1,7 @@
 """Recordings -> described segments on disk, one part for each stream: what ``align tokenize`` reads again and again.
 
 A part is small beside its recording: seven numbers a channel and segment. So recordings are read and cut once, and
-everything that follows needs the memory of one part.
+everything that follows needs the memory of one part. A long table file is read and cut block by block.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ import numpy.typing as npt
 from align.datatypes import Finding, Floats, Segmentation, Session, Stream
 from align.errors import InputError
 from align.readers import Policy, session_files, session_folders, session_of
+from align.readers.blocks import TableBlocks, read_blocks
 from align.sealed import opened, sealed
 from pipelines.config import SegmentationConfig
 
-__all__ = ["Part", "Sample", "describe_recording", "find_recordings", "pieces", "read_part", "write_part"]
+__all__ = ["Part", "Sample", "describe_recording", "find_recordings", "long_table", "pieces", "read_part",
+           "write_part"]  # fmt: skip
 
 _MOST_FRAMES = 65_536  # of a piece that is cut at once: 4.5 h of frames of 0.25 s
-_MOST_CELLS = 1 << 24  # samples times channels of such a piece
+_MOST_CELLS = 1 << 24  # samples times channels of such a piece, and of a block of rows
+_MOST_ROWS = 1 << 22  # of a block that is read at once: such pieces up to 256 Hz
 _LEAST_SAMPLES = 4  # of a frame: of fewer, noise looks like change
 
 Recording = tuple[str, tuple[Path, ...]]
@@ -103,13 +106,36 @@ def describe_recording(
     from pipelines.run import findings_of
 
     name, files = recording
+    long = long_table(files, policy)
+    if isinstance(long, TableBlocks):
+        found = [dataclasses.replace(f, message=f"{long.name}: {f.message}") for f in long.findings]
+        return [_described(name, long, long.epoch, (hop, how), captions)], found
     session = session_of(files, None, policy)
     parts = [_described(name, stream, session.epoch, (hop, how), captions) for stream in session.streams]
-    return parts, list(findings_of(session))
+    return parts, [*findings_of(session), *([] if long is None else [long])]
+
+
+def long_table(files: Sequence[Path], policy: Policy) -> TableBlocks | Finding | None:
+    """The table of a recording that is one long Parquet file; or why it has to be read as a whole; None of others.
+
+    Long is what has more rows than 6,291,456, or more numbers than 25,165,824: one and a half blocks.
+
+    Args:
+        files: of a recording.
+        policy: opt-in repairs.
+
+    Raises:
+        InputError, UnsafeError: what is wrong with the file.
+    """
+    return read_blocks(files[0], policy, _MOST_ROWS, _MOST_CELLS) if len(files) == 1 else None
 
 
 def _described(
-    name: str, stream: Stream, epoch: int | None, cutting: tuple[float, SegmentationConfig], captions: bool
+    name: str,
+    stream: Stream | TableBlocks,
+    epoch: int | None,
+    cutting: tuple[float, SegmentationConfig],
+    captions: bool,
 ) -> Part:
     from align.features import caption_segments
     from align.features.captions import describe
@@ -137,7 +163,7 @@ def _described(
 
 
 def pieces(
-    stream: Stream, hop: float, how: SegmentationConfig, most: int = _MOST_FRAMES
+    recorded: Stream | TableBlocks, hop: float, how: SegmentationConfig, most: int = _MOST_FRAMES
 ) -> Iterator[tuple[Stream, Segmentation]]:
     """A stream in pieces that are cut one by one: what cutting takes is bounded, whatever its length.
 
@@ -145,8 +171,11 @@ def pieces(
     that fills a piece is). A sensor of fewer frames than ``most`` is one piece, and sound always is: its loudness is
     relative to the loudest moment of the recording.
 
+    Of a table in blocks a block is held at a time. The last piece of a block ends likewise, and the next block begins
+    with the row where that piece ends. Samples that were lost just before that row belong to the piece.
+
     Args:
-        stream: as read.
+        recorded: a stream as read, or a long table.
         hop: seconds per frame; of a slow stream as many as four samples take.
         how: to cut.
         most: frames of a piece; the last may be half as long again.
@@ -154,28 +183,64 @@ def pieces(
     Yields:
         consecutive parts of the stream, each with its cut.
     """
+    if isinstance(recorded, Stream):
+        yield from _pieces(recorded, (hop, how), most, is_last=True)
+        return
+    first, start = 0, None
+    while first < recorded.n_rows:
+        block = recorded.read(first, recorded.end_of(first), start)
+        if block.stream is not None:
+            done = 0
+            for piece, cut in _pieces(block.stream, (hop, how), most, is_last=block.end == recorded.n_rows):
+                yield piece, cut
+                done += piece.n_samples
+            start = _start_after(block.stream, done, float(cut.spans[-1, 1]))
+            first = block.row_at(done)
+        else:
+            first = block.end
+        del block  # before the next is read
+
+
+def _start_after(stream: Stream, done: int, end: float) -> float:
+    """Where the sample after a piece begins: at the piece's ``end``, but after a gap at its own time."""
+    after_gap = done < stream.n_samples and bool((stream.run_index == done).any())
+    return max(end, float(stream.times([done])[0])) if after_gap else end
+
+
+def _pieces(
+    stream: Stream, cutting: tuple[float, SegmentationConfig], most: int, *, is_last: bool
+) -> Iterator[tuple[Stream, Segmentation]]:
+    """The pieces of a stream, or of a block of one; all but those after which the next block is to begin."""
     from pipelines.run import cut_session
 
-    hop = max(hop, _LEAST_SAMPLES / stream.rate)
-    n, first = stream.n_samples, 0
+    hop, how = max(cutting[0], _LEAST_SAMPLES / stream.rate), cutting[1]
+    n, first, last = stream.n_samples, 0, 0
     size = (
         n
         if stream.modality == "audio"
         else int(min(most * hop * stream.rate, _MOST_CELLS / stream.n_channels))
     )
-    while first < n:
+    while last < n:
         last = n if n - first <= 1.5 * size else first + size
         piece = _between(stream, first, last)
         (cut,) = cut_session(Session(stream.name, (piece,)), hop, how)
         kept = int(cut.boundaries[-2])
-        if last < n and kept > 0:
+        if kept > 0 and (last < n or not is_last):
+            changes = cut.changes[cut.changes < kept]
+            if last == n:
+                kept += _lost_at(stream, first + kept)
             piece = _between(stream, first, first + kept)
-            cut = Segmentation.of(
-                piece, cut.changes[cut.changes < kept], method=cut.method, penalty=cut.penalty
-            )
-            last = first + kept
+            cut = Segmentation.of(piece, changes, method=cut.method, penalty=cut.penalty)
         yield piece, cut
-        first = last
+        first += piece.n_samples
+
+
+def _lost_at(stream: Stream, sample: int) -> int:
+    """How many samples from this one on were lost."""
+    count = 0
+    while bool(np.isnan(stream.values[sample + count]).all()):
+        count += 1
+    return count
 
 
 def _between(stream: Stream, first: int, last: int) -> Stream:

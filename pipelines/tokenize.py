@@ -1,4 +1,4 @@
-"""Any number of recordings -> one codebook and the tokens of all, in the memory of the largest recording.
+"""Any number of recordings -> one codebook and the tokens of all, in the memory of the largest recording or block.
 
 1. Each recording is read, cut and described once; its described segments are put on disk (``token_parts``).
 2. A codebook is fitted to a sample of the segments of each kind of stream, or the given one is taken.

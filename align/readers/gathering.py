@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from align.clock import NS
 from align.datatypes import Finding, Floats
 from align.errors import InputError
 from align.readers.policy import Policy
+from align.readers.screening import Mask, Screen, Values
 from align.readers.timeline import Timeline
 from align.readers.timestamps import Times, parse_time_column
 
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Cells", "RawTable", "TimeBlocks", "rows_at_once"]
 
-Values = npt.NDArray[np.floating[Any]]
-Mask = npt.NDArray[np.bool_]
-
-_LARGEST = 1e18  # squares of larger values leave float32
 _VALUES = 1 << 21  # cells of a block
 _FEWEST = 1 << 16  # rows of a block of a wide table: a Parquet file is searched anew for every block
 _LOST = 1e-3  # of the mean step between samples: rounding beyond it needs float64, as in ``Stream``
@@ -60,8 +57,7 @@ def rows_at_once(n_columns: int) -> int:
 class Cells:
     """Cells of ``n_channels`` columns: ``add`` block after block, then ``checked``, then ``place``.
 
-    Rows without any number are left out at once (``rows``); cells that are declared missing, and those that are
-    not finite, become NaN and are counted.
+    What is missing or wrong is found by ``screen``; rows without any number are left out at once (``rows``).
 
     Args:
         n_channels: columns.
@@ -74,17 +70,20 @@ class Cells:
     policy: Policy
     wide: bool = False
     expected: int = 0
-    n_rows: int = 0
+    screen: Screen = field(init=False)
     _values: Values = field(default_factory=lambda: np.empty((0, 0), np.float32))
     _n: int = 0
     _kept: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    _declared: int = 0
-    _sentinels: dict[float, int] = field(default_factory=dict)
-    _large: tuple[int, int] | None = None
-    _wrong: tuple[int, int] | None = None
-    _n_wrong: int = 0
-    _known: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
-    _error: Floats = field(default_factory=lambda: np.zeros(0))
+    _error: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.screen = Screen(self.n_channels, self.policy)
+        self._error = np.zeros(self.n_channels)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows so far, those without a number too."""
+        return self.screen.n_rows
 
     def add(self, block: Values, declared: Mask | None = None) -> None:
         """The next rows.
@@ -93,40 +92,11 @@ class Cells:
             block: (m, n_channels) f4 or f8; f4 blocks only, or f8 only.
             declared: cells that are NaN because the caller knows them as missing.
         """
-        if not self.n_rows:
-            self._known, self._error = np.zeros(self.n_channels, np.bool_), np.zeros(self.n_channels)
         first = self.n_rows
-        self.n_rows += len(block)
-        if block.size == 0:
-            return
-        low, high = float(block.min()), float(block.max())  # NaN where a cell is
-        if declared is None and not self.policy.sentinels and low >= -_LARGEST and high <= _LARGEST:
-            self._known[:] = True
-            self._keep(block, np.arange(0), first)
-            return
-        missing = self._missing(block, declared, first)
-        block = np.where(missing, np.asarray(np.nan, block.dtype), block)
-        self._known |= ~missing.all(axis=0)
-        some = ~missing.all(axis=1)
-        self._keep(block if some.all() else block[some], np.flatnonzero(~some), first)
-
-    def _missing(self, block: Values, declared: Mask | None, first: int) -> Mask:
-        """The cells that are to become NaN; what is wrong with them is noted."""
-        said = np.zeros(block.shape, np.bool_) if declared is None else declared
-        self._declared += int(said.sum())
-        for sentinel in self.policy.sentinels:
-            hit = (block == sentinel) & ~said
-            self._sentinels[sentinel] = self._sentinels.get(sentinel, 0) + int(hit.sum())
-            said = said | hit
-        finite = np.isfinite(block)
-        large = finite & ~said & (np.abs(block) > _LARGEST)
-        wrong = ~finite & ~said
-        if self._large is None and large.any():
-            self._large = _first_cell(large, first)
-        if self._wrong is None and wrong.any():
-            self._wrong = _first_cell(wrong, first)
-        self._n_wrong += int(wrong.sum())
-        return said | wrong
+        block, some = self.screen.screened(block, declared)
+        if block.size:
+            dropped = np.zeros(0, np.int64) if some is None else np.flatnonzero(~some)
+            self._keep(block if some is None else block[some], dropped, first)
 
     def _keep(self, block: Values, dropped: npt.NDArray[np.int64], first: int) -> None:
         if dropped.size or self._kept:
@@ -166,50 +136,13 @@ class Cells:
     def checked(
         self, channels: tuple[str, ...], times: Times, path: Path, lines: Callable[[int], int] | None
     ) -> list[Finding]:
-        """What was made missing, counted; everything that is not a usable number refused.
+        """As of ``Screen.checked``, with the ``times`` of all rows."""
 
-        Args:
-            channels: names, for messages.
-            times: of all rows.
-            path, lines: for messages.
-
-        Raises:
-            InputError: E-RANGE, E-NONFINITE, E-NO-SAMPLES (a channel without any number).
-        """
-        found = []
-        if self._declared:
-            found.append(Finding("P-NA", "cells declared as missing (--na)", self._declared))
-        for sentinel, count in self._sentinels.items():
-            if count:
-                said = f"cells equal to the sentinel {sentinel:g} made missing"
-                found.append(Finding("P-SENTINEL", said, count))
-
-        def at(cell: tuple[int, int]) -> dict[str, Any]:
-            row, channel = cell
+        def seconds(row: int) -> float:
             zero = int(times.ns[0]) if times.absolute else 0
-            line = None if lines is None else lines(row)
-            seconds = (int(times.ns[row]) - zero) / NS
-            return {
-                "file": path,
-                "line": line,
-                "channel": channels[channel],
-                "sample": row,
-                "time": seconds,
-            }
+            return (int(times.ns[row]) - zero) / NS
 
-        if self._large is not None:
-            said, hint = f"a value beyond {_LARGEST:g}", "mend it or declare it as --sentinel"
-            raise InputError("E-RANGE", said, hint=hint, **at(self._large))
-        if self._wrong is not None:
-            if self.policy.on_nan == "refuse":
-                said = f"an empty, NaN or infinite cell ({self._n_wrong} in all); allowed: finite numbers"
-                hint = "read such cells as missing with --on-nan gap"
-                raise InputError("E-NONFINITE", said, hint=hint, **at(self._wrong))
-            found.append(Finding("P-NAN", "empty, NaN or infinite cells made missing", self._n_wrong))
-        if not self._known.all():
-            said, channel = "the channel holds no number at all", channels[int(np.argmin(self._known))]
-            raise InputError("E-NO-SAMPLES", said, hint="leave the column out", file=path, channel=channel)
-        return found
+        return self.screen.checked(channels, seconds, path, lines)
 
     def place(self, timeline: Timeline) -> Values | None:
         """The cells on the grid, read-only; None when float32 may have lost some of the signal.
@@ -229,12 +162,6 @@ class Cells:
             return None
         grid.flags.writeable = False
         return grid
-
-
-def _first_cell(marked: Mask, first: int) -> tuple[int, int]:
-    """(row of the table, channel) of the first marked cell, by row."""
-    row = int(np.argmax(marked.any(axis=1)))
-    return first + row, int(np.argmax(marked[row]))
 
 
 def _mean_step(values: Values) -> Floats:

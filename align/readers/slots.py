@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["STEADY", "Grid", "lay_out", "refined"]
+__all__ = ["STEADY", "Grid", "apart", "lay_out", "refined"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -71,7 +71,7 @@ def lay_out(times: Ints, period: float, gap: float) -> Grid:
     length = np.append(slot[first[1:] - 1], slot[-1]) + 1
     run_index = np.concatenate([[0], np.cumsum(length)[:-1]])
     start = _starts(times, first, slot, period)
-    start = _apart(start, length, period)
+    start = apart(start, length, period)
     written = (times - start[run]) / period
     return Grid(period, slot + run_index[run], written - slot, first, start)
 
@@ -182,7 +182,7 @@ def _starts(times: Ints, first: Ints, slot: Ints, period: float) -> Ints:
     return times[first] + np.floor(shift * period + 0.5).astype(np.int64)
 
 
-def _apart(start: Ints, length: Ints, period: float) -> Ints:
+def apart(start: Ints, length: Ints, period: float) -> Ints:
     """Move a run's start later where it would begin more than half a period before the last one ends."""
     out = start.copy()
     for i in range(1, out.size):

@@ -17,7 +17,9 @@ from align.readers.text_tables import read_text_table
 from align.readers.timeline import runs_from_times
 from align.readers.timestamps import split_unit
 
-__all__ = ["read_table", "read_table_and_zone"]
+__all__ = ["Mark", "check_unchanged", "mark_of", "names_and_units", "read_table", "read_table_and_zone"]
+
+Mark = tuple[int, int, int]
 
 
 def read_table(path: Path, policy: Policy) -> tuple[Stream, ...]:
@@ -43,23 +45,25 @@ def read_table(path: Path, policy: Policy) -> tuple[Stream, ...]:
 def read_table_and_zone(path: Path, policy: Policy) -> tuple[Stream, str]:
     """``read_table`` and the offset its times were written with ("+02:00"), "" when none was."""
     path = Path(path)
-    before = _mark(require_file(path))
+    before = mark_of(require_file(path))
     for wide in (False, True):  # the second time only where float32 would have lost some of the signal
         raw = _raw(path, policy, wide)
-        _unchanged(path, before)
+        check_unchanged(path, before)
         found = _stream(raw, path, policy)
-        _unchanged(path, before)  # the time column may have been read again
+        check_unchanged(path, before)  # the time column may have been read again
         if found is not None:
             return found
     raise AssertionError("float64 holds every column")
 
 
-def _unchanged(path: Path, before: tuple[int, int, int]) -> None:
-    if _mark(require_file(path)) != before:
+def check_unchanged(path: Path, before: Mark) -> None:
+    """E-CHANGED where ``mark_of`` the file is not what it was."""
+    if mark_of(require_file(path)) != before:
         raise InputError("E-CHANGED", "the file changed while it was read", hint="read it again", file=path)
 
 
-def _mark(status: os.stat_result) -> tuple[int, int, int]:
+def mark_of(status: os.stat_result) -> Mark:
+    """What changes when a file does: its size, its time of change and its place on the disk."""
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
@@ -77,15 +81,7 @@ def _raw(path: Path, policy: Policy, wide: bool) -> RawTable:
 
 def _stream(raw: RawTable, path: Path, policy: Policy) -> tuple[Stream, str] | None:
     """The stream and its offset; None when the cells must be read again as float64."""
-    parts = [split_unit(name) for name in raw.channels]
-    channels, units = tuple(p[0] for p in parts), tuple(p[1] for p in parts)
-    if not channels:
-        said = "no column but the time"
-        raise InputError("E-NO-CHANNELS", said, hint="a table needs a column of numbers", file=path)
-    if len(set(channels)) < len(channels):
-        twice = next(c for i, c in enumerate(channels) if c in channels[:i])
-        said = "two columns differ in their unit only"
-        raise InputError("E-DUP-COLUMN", said, hint="give them two names", file=path, column=twice)
+    channels, units = names_and_units(raw.channels, path)
     times, lines = raw.times(), raw.lines
     found = raw.cells.checked(channels, times, path, lines)
     rows = raw.cells.rows
@@ -108,3 +104,21 @@ def _stream(raw: RawTable, path: Path, policy: Policy) -> tuple[Stream, str] | N
         findings=(*raw.findings, *times.findings, *found, *timeline.findings),
     )
     return stream, times.timezone
+
+
+def names_and_units(columns: tuple[str, ...], path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The channels' names and their units, of all columns but the time.
+
+    Raises:
+        InputError: E-NO-CHANNELS, there are none; E-DUP-COLUMN, two differ in their unit only.
+    """
+    parts = [split_unit(name) for name in columns]
+    channels, units = tuple(p[0] for p in parts), tuple(p[1] for p in parts)
+    if not channels:
+        said = "no column but the time"
+        raise InputError("E-NO-CHANNELS", said, hint="a table needs a column of numbers", file=path)
+    if len(set(channels)) < len(channels):
+        twice = next(c for i, c in enumerate(channels) if c in channels[:i])
+        said = "two columns differ in their unit only"
+        raise InputError("E-DUP-COLUMN", said, hint="give them two names", file=path, column=twice)
+    return channels, units

@@ -20,13 +20,15 @@ from align.readers.pace import Pace, measure_period, nominal_rate
 from align.readers.policy import Policy
 from align.readers.slots import STEADY, Grid, lay_out, refined
 
-__all__ = ["Lines", "Timeline", "runs_from_times"]
+__all__ = ["LOOK", "Lines", "Timeline", "duplicate_error", "duplicated", "lay_timeline", "runs_from_times",
+           "settled_pace", "unsorted_error"]  # fmt: skip
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Lines = Callable[[int], int | None] | Sequence[int] | Ints | None
 
-_LOOK = 32  # rows before and after equal times that tell a late batch from a duplicate
+_TIES = 1 << 16  # looked at together
+LOOK = 32  # rows before and after equal times that tell a late batch from a duplicate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +117,7 @@ def runs_from_times(times_ns: Ints, policy: Policy, *, file: str = "", lines: Li
         if times.size == 1:
             return _alone(times, keep, findings)
         pace = _settled(times, measure_period(times, policy.gap_factor), policy.gap_factor)
-    return _timeline(times, keep, pace, policy.gap_factor, findings)
+    return lay_timeline(times, keep, pace, policy.gap_factor, findings)
 
 
 def _alone(times: Ints, keep: Ints, findings: list[Finding]) -> Timeline:
@@ -126,9 +128,9 @@ def _alone(times: Ints, keep: Ints, findings: list[Finding]) -> Timeline:
 
 def _finer(times: Ints, gap: float) -> tuple[Ints, Pace, list[Finding]]:
     """Times and pace; rows that share the written times of a coarse clock are spread evenly."""
-    pace = measure_period(times, gap)
+    pace = settled_pace(times, gap)
     if pace.group == 1:
-        return times, _settled(times, pace, gap), []
+        return times, pace, []
     first = np.flatnonzero(np.concatenate([[True], times[1:] != times[:-1]]))
     count = np.diff(np.append(first, times.size))
     step = np.append(np.diff(times[first]), 0)
@@ -140,6 +142,17 @@ def _finer(times: Ints, gap: float) -> tuple[Ints, Pace, list[Finding]]:
         f"the clock is written in steps of {written:.6g} s; the rows that share one are spread evenly over it"
     )
     return finer, measure_period(finer, gap), [Finding("W-COARSE", said, int(times.size - first.size))]
+
+
+def settled_pace(times: Ints, gap: float) -> Pace:
+    """The pace of rows that do not decrease; of a coarse clock (``group`` over 1) as it was measured.
+
+    Args:
+        times: (n,) i8 ns, n >= 2.
+        gap: periods from which a pause is a gap.
+    """
+    pace = measure_period(times, gap)
+    return pace if pace.group > 1 else _settled(times, pace, gap)
 
 
 def _settled(times: Ints, pace: Pace, gap: float) -> Pace:
@@ -185,19 +198,24 @@ def _in_order(times: Ints, policy: Policy, file: str, lines: Lines) -> tuple[Int
         return None, []
     if not policy.sort:
         row = int(backwards[0]) + 1
-        before, after = int(times[row - 1]), int(times[row])
-        raise InputError(
-            "E-UNSORTED",
-            f"time goes back by {(before - after) / NS:.6g} s, from {_seconds(before)} to {_seconds(after)}; "
-            "allowed: times that never decrease",
-            hint="--sort sorts the rows (stable) and counts them",
-            file=file or None,
-            line=line_of(lines, row),
-            sample=row,
-        )
+        raise unsorted_error(row, (int(times[row - 1]), int(times[row])), file, line_of(lines, row))
     keep = np.argsort(times, kind="stable")
     moved = int((keep != np.arange(times.size)).sum())
     return keep, [_counted("P-SORT", moved, "row", "moved to sort the times")]
+
+
+def unsorted_error(row: int, times: tuple[int, int], file: str, line: int | None = None) -> InputError:
+    """E-UNSORTED: ``row`` is earlier than the row before; ``times`` ns of that row and of this."""
+    before, after = times
+    return InputError(
+        "E-UNSORTED",
+        f"time goes back by {(before - after) / NS:.6g} s, from {_seconds(before)} to {_seconds(after)}; "
+        "allowed: times that never decrease",
+        hint="--sort sorts the rows (stable) and counts them",
+        file=file or None,
+        line=line,
+        sample=row,
+    )
 
 
 def _seconds(ns: int) -> str:
@@ -213,40 +231,77 @@ def _counted(code: str, count: int, noun: str, rest: str) -> Finding:
 def _repeated(times: Ints, pace: Pace) -> npt.NDArray[np.bool_]:
     """(n - 1,) True where a row's time equals the one before and no pause makes up for it: a duplicate.
 
-    A device that hands its samples over in batches writes equal times after a pause: ``u`` falls back to
-    where it was. A duplicated row takes ``u`` down by one for good. So the lowest ``u`` of the rows before is
-    compared with the lowest of the rows after.
     A file may begin in the middle of a batch: equal times near the start pass when others prove batches.
     """
     tied = times[1:] == times[:-1]
     if not tied.any():
         return tied
-    late = (times - times[0]) / pace.period - np.arange(times.size)
-    window = _LOOK
     rows = np.flatnonzero(tied) + 1
-    for row in rows:
-        before = late[max(0, row - window) : row].min()
-        after = late[row : row + window].min()
-        tied[row - 1] = before - after > 0.5
-    if not tied[rows[rows > window] - 1].any() and not tied[rows - 1].all():
+    tied[rows - 1] = duplicated(times, rows, pace.period)
+    if not tied[rows[rows > LOOK] - 1].any() and not tied[rows - 1].all():
         tied[:] = False
     return tied
 
 
+def duplicated(times: Ints, rows: Ints, period: float) -> npt.NDArray[np.bool_]:
+    """Which rows, each of the same time as the row before it, are duplicates, and not of a batch.
+
+    A device that hands its samples over in batches writes equal times after a pause: ``u`` falls back to
+    where it was. A duplicated row takes ``u`` down by one for good. So the lowest ``u`` of the ``LOOK`` rows before
+    is compared with the lowest of this row and those after, ``LOOK`` in all.
+
+    Args:
+        times: (n,) i8 ns that never decrease.
+        rows: (m,) i8, from 1 on.
+        period: ns of a sample.
+    """
+    found = np.zeros(rows.size, np.bool_)
+    if not rows.size:
+        return found
+    late = np.full(times.size + 2 * LOOK, np.inf)
+    late[LOOK:-LOOK] = (times - times[0]) / period - np.arange(times.size)
+    windows = np.lib.stride_tricks.sliding_window_view(late, LOOK)
+    for first in range(0, rows.size, _TIES):
+        part = rows[first : first + _TIES]
+        before, after = windows[part].min(axis=1), windows[part + LOOK].min(axis=1)
+        found[first : first + _TIES] = before - after > 0.5
+    return found
+
+
 def _refuse_duplicate(keep: Ints, times: Ints, row: int, file: str, lines: Lines) -> None:
-    one, two = line_of(lines, int(keep[row - 1])), line_of(lines, int(keep[row]))
-    where = f"lines {one} and {two}" if one is not None else f"samples {keep[row - 1]} and {keep[row]}"
-    raise InputError(
+    rows = int(keep[row - 1]), int(keep[row])
+    at = None if lines is None else (line_of(lines, rows[0]), line_of(lines, rows[1]))
+    raise duplicate_error(rows, int(times[row]), file, at)
+
+
+def duplicate_error(
+    rows: tuple[int, int], time: int, file: str, lines: tuple[int | None, int | None] | None = None
+) -> InputError:
+    """E-DUP-TIME: two rows, and their lines where the file has some, have the time ``time`` in ns."""
+    one, two = lines or (None, None)
+    where = f"lines {one} and {two}" if one is not None else f"samples {rows[0]} and {rows[1]}"
+    return InputError(
         "E-DUP-TIME",
-        f"{where} have the same time, {_seconds(int(times[row]))}; allowed: one row per time",
+        f"{where} have the same time, {_seconds(time)}; allowed: one row per time",
         hint="--dup first keeps the first of them and counts the others",
         file=file or None,
         line=two,
-        sample=int(keep[row]),
+        sample=rows[1],
     )
 
 
-def _timeline(times: Ints, keep: Ints | None, pace: Pace, gap: float, findings: list[Finding]) -> Timeline:
+def lay_timeline(
+    times: Ints, keep: Ints | None, pace: Pace, gap: float, findings: Sequence[Finding] = ()
+) -> Timeline:
+    """Rows that were checked, laid on the grid of the nominal rate where it fits, else of the measured one.
+
+    Args:
+        times: (n,) i8 ns that never decrease, n >= 1.
+        keep: (n,) i8, the table's rows that they are of; None for all, in their order.
+        pace: the period near which the measured one is looked for.
+        gap: periods from which a pause is a gap.
+        findings: what was noticed before.
+    """
     grid = lay_out(times, pace.period, gap)
     measured, doubt = refined(grid)
     longest = int(np.diff(np.append(grid.first, times.size)).max())
