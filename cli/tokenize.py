@@ -63,7 +63,8 @@ def command(
     """Cut recordings into segments and name each by a code: tokens.parquet, with the codebook beside it.
 
     Each session folder and each single file is a recording. Memory is that of the longest recording, or of a
-    block of a long Parquet file, however many there are. A recording that fails is named on stderr and the others are still done.
+    block of a long Parquet file, however many there are. A recording that fails is named on stderr and the others
+    are still done.
     """
     from pipelines.tokenize import tokenize_recordings
 
