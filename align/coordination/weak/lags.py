@@ -15,6 +15,7 @@ _LEAST_SD, _MOST_SD = 1.0, 1800.0  # seconds: nobody writes times to the frame
 _STEP = 1.05  # from one deviation looked at to the next
 _DEVIATIONS = _LEAST_SD * _STEP ** np.arange(np.log(_MOST_SD / _LEAST_SD) / np.log(_STEP))
 _GROSS = np.log(0.02 / 3600.0)  # one time in 50 is just wrong: anywhere within an hour
+_SHORTEST = 1e-3  # seconds, of a span
 _LEAST_GAIN = 2.0  # nats that moving all times must bring
 
 
@@ -29,12 +30,14 @@ def likeliest_lag(times: Floats, spans: Floats) -> tuple[float, float]:
 
     Args:
         times: (n,) seconds, n >= 1.
-        spans: (n, 2) seconds, of positive length.
+        spans: (n, 2) seconds; those of less than a millisecond count as one.
 
     Returns:
         (lag, deviation) seconds; the deviation at least 1, at most half an hour.
     """
-    start, end = spans.T
+    start = spans[:, 0]
+    end = np.maximum(spans[:, 1], start + _SHORTEST)
+    spans = np.column_stack([start, end])
     outside = np.minimum(times - start, 0.0) + np.maximum(times - end, 0.0)
     lag, deviation, likelihood = 0.0, *_likeliest_deviation(times, spans)
     for shift in (-float(np.median(outside)), float(np.median(0.5 * (start + end) - times))):
@@ -49,10 +52,8 @@ def _likeliest_deviation(times: Floats, spans: Floats) -> tuple[float, float]:
     from scipy.special import log_ndtr
 
     after, before = times - spans[:, 0], spans[:, 1] - times
-    near, far = (
-        np.minimum(after, before),
-        np.maximum(after, before),
-    )  # in the lower tail differences keep digits
+    # in the lower tail, where differences keep their digits
+    near, far = np.minimum(after, before), np.maximum(after, before)
     found = np.empty(len(_DEVIATIONS))
     for i, sd in enumerate(_DEVIATIONS):
         high, low = log_ndtr(near / sd), log_ndtr(-far / sd)

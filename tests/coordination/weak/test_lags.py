@@ -72,6 +72,15 @@ def test_times_inside_their_spans_need_no_shift_and_gross_errors_do_not_widen_th
     assert (lag, sd) == (0.0, 1.0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_moments_are_spans_too():
+    times = np.arange(20) * 50.0 + np.tile([-3.0, 3.0], 10)
+    moments = np.arange(20) * 50.0
+    lag, sd = likeliest_lag(times, np.column_stack([moments, moments]))
+    assert lag == 0.0
+    assert sd == pytest.approx(3.0, rel=0.05)
+
+
 def test_too_few_timed_notes_tell_nothing():
     times = [5.0] * 7 + [None] * 5
     spans = [(0.0, 10.0)] * 11 + [(float("nan"), float("nan"))]
