@@ -290,6 +290,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--asked", nargs="+", choices=ASKED, default=["written"])
     parser.add_argument("--only-learned", action="store_true", help="no baselines")
     options = parser.parse_args(arguments)
+    if options.notes is None and (options.labelled or "timed" in options.asked):
+        parser.error("--labelled and --asked timed need --notes")
     data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
     rows, foreign = [], []
     for name in options.sets:

@@ -23,6 +23,7 @@ from align.readers.gathering import Cells
 from align.readers.pace import Pace
 from align.readers.parquet_tables import ParquetTable, open_parquet
 from align.readers.policy import Policy
+from align.readers.slots import apart
 from align.readers.sniff import require_file, sniff
 from align.readers.tables import Mark, check_unchanged, mark_of, names_and_units
 from align.readers.timeline import lay_timeline, settled_pace
@@ -134,8 +135,12 @@ class TableBlocks:
         if grid is None:
             return None
         begins = (line.run_start_ns - (self.epoch or 0)) / NS
-        if start is not None:
-            begins = _begun(begins, start, np.diff(np.append(line.run_index, line.n_slots)), line.rate)
+        if start is not None and begins[0] < start + 0.5 / line.rate:
+            runs = line.run_start_ns.copy()
+            runs[0] = (self.epoch or 0) + round(start * NS)
+            runs = apart(runs, np.diff(np.append(line.run_index, line.n_slots)), NS / line.rate)
+            begins = (runs - (self.epoch or 0)) / NS
+            begins[0] = start
         stream = Stream(
             grid,
             line.rate,
@@ -187,22 +192,6 @@ def _unchanged(path: Path, before: Mark) -> Iterator[None]:
         check_unchanged(path, before)
         raise
     check_unchanged(path, before)
-
-
-def _begun(
-    begins: npt.NDArray[np.float64], start: float, lengths: Ints, rate: float
-) -> npt.NDArray[np.float64]:
-    """Run starts of a block that begins at ``start`` if it does so sooner, or within half a sample."""
-    if begins[0] >= start + 0.5 / rate:
-        return begins
-    moved = begins.copy()
-    moved[0] = start
-    for i in range(1, moved.size):
-        least = moved[i - 1] + (lengths[i - 1] - 0.49) / rate
-        if moved[i] >= least:
-            break
-        moved[i] = least
-    return moved
 
 
 def read_blocks(path: Path, policy: Policy, most_rows: int, most_cells: int) -> TableBlocks | Finding | None:
