@@ -117,9 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--remarks", action="store_true", help="place the headers' remarks, too")
     options = parser.parse_args(arguments)
     folder = Path(os.environ.get("ALIGN_DATA", "../shared/data")) / "ecg"
-    _row("record", "seed", "notes", "mean IoU", "recall@0.5", "equal slices", "training, s")
-    _row(*["---"] * 7)
+    _row("record", "seed", "notes", "mean IoU", "recall@0.5", "captions", "equal slices", "training, s")
+    _row(*["---"] * 8)
     answers: list[tuple[Alignment, Sequence[Span]]] = []
+    said: list[tuple[Alignment, Sequence[Span]]] = []
     means = []
     placed: list[tuple[str, ...]] = []
     for seed in options.seeds:
@@ -132,15 +133,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seconds = time.process_time() - before
             truth = test.truth or ()
             answers.append((match(replace(test, truth=None), model), truth))
-            own = pool(answers[-1:])
+            said.append((match(replace(test, truth=None)), truth))
+            own, captions = pool(answers[-1:]), pool(said[-1:]).mean_iou
             means.append(own.mean_iou)
             if options.remarks:
                 placed += remark_rows(test, folder / f"{test.name}.hea", model)
             slices = pool([(equal_slices(test.start, test.end, test.notes), truth)]).mean_iou
-            found = f"{own.mean_iou:.3f}", f"{own.recall_50:.3f}", f"{slices:.3f}", f"{seconds:.0f}"
-            _row(test.name, f"{seed}", f"{own.n_notes}", *found)
+            found = f"{own.mean_iou:.3f}", f"{own.recall_50:.3f}", f"{captions:.3f}", f"{slices:.3f}"
+            _row(test.name, f"{seed}", f"{own.n_notes}", *found, f"{seconds:.0f}")
     everything = pool(answers)
-    print(f"\nall episodes {everything.mean_iou:.3f}, mean of the records {np.mean(means):.3f}\n")
+    print(f"\nall episodes {everything.mean_iou:.3f}, mean of the records {np.mean(means):.3f}")
+    print(f"captions alone, without a model: {pool(said).mean_iou:.3f}\n")
     numbers = Counter(span.label for _, truth in answers for span in truth)
     _row("rhythm", "episodes", "mean IoU")
     _row(*["---"] * 3)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from align.datatypes import Floats, Session, Stream, frozen_array, set_fields
 from align.errors import ParameterError
 from align.features.cells import Cells, session_cells, span_cells
+from align.features.heart import heart_strengths, measure_heart
 from align.features.levels import level_strengths
 from align.features.motion import measure_motion, motion_strengths
 from align.features.phrases import SOMETHING, TABLE, Phrase, level_phrase
@@ -113,6 +114,11 @@ def _shown(stream: Stream, cells: Cells) -> list[Shown]:
         moved = {TABLE[key]: s for key, s in motion_strengths(motion, cells).items()}
         moved[SOMETHING] = motion.known.astype(np.float64)
         out.append((moved, motion.known, motion.rhythm_hz))
+    heart = measure_heart(stream, cells)
+    if heart is not None:
+        beaten = {TABLE[key]: s for key, s in heart_strengths(heart).items()}
+        beaten[SOMETHING] = heart.known.astype(np.float64)
+        out.append((beaten, heart.known, heart.rate))
     levels = {level_phrase(*key): s for key, s in level_strengths(stream, cells).items()}
     if levels or not out:
         known = _in_runs(stream, cells)

@@ -7,7 +7,7 @@ beats are atrial fibrillation. None of that is in a channel's level or in its fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,15 @@ import numpy.typing as npt
 from align.datatypes import Floats, Stream
 from align.features.kinds import judge_channel
 
-__all__ = ["BEAT_S", "LEAST_RATE", "beat_columns", "beat_names", "ecg_channels", "find_beats"]
+__all__ = [
+    "BEAT_S",
+    "LEAST_RATE",
+    "beat_columns",
+    "beat_names",
+    "ecg_channels",
+    "find_beats",
+    "finite_stretches",
+]
 
 #: Hertz below which the shape of a beat cannot be seen.
 LEAST_RATE = 100.0
@@ -112,21 +120,27 @@ def beat_names(stream: Stream) -> tuple[str, ...]:
 def _lead_columns(stream: Stream, lead: int, centres: Floats) -> Floats:
     """(n_frames, n_columns) of one lead: its stretches without gap or missing sample, one by one."""
     out = np.full((centres.size, len(_names())), np.nan)
-    for begin, low, high in zip(stream.run_start, stream.run_index, stream.run_ends, strict=True):
-        values = stream.values[low:high, lead].astype(np.float64)
-        for a, b in _stretches(np.isfinite(values)):
-            start, end = begin + a / stream.rate, begin + b / stream.rate
-            inside = np.flatnonzero((centres >= start) & (centres < end))
-            if inside.size and b - a >= _LEAST_SECONDS * stream.rate:
-                beats = _beats(values[a:b], stream.rate)
-                out[inside] = _around((centres[inside] - start) * stream.rate, beats, stream.rate)
+    values = stream.values[:, lead].astype(np.float64)
+    for start, a, b in finite_stretches(stream, values):
+        inside = np.flatnonzero((centres >= start) & (centres < start + (b - a) / stream.rate))
+        if inside.size and b - a >= _LEAST_SECONDS * stream.rate:
+            beats = _beats(values[a:b], stream.rate)
+            out[inside] = _around((centres[inside] - start) * stream.rate, beats, stream.rate)
     return out
 
 
-def _stretches(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """(k, 2) start and end of every stretch of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
-    return edges.reshape(-1, 2)
+def finite_stretches(stream: Stream, values: Floats) -> Iterator[tuple[float, int, int]]:
+    """(start in seconds, first sample, end sample) of every stretch without a gap or a missing sample.
+
+    Args:
+        stream: whose runs count.
+        values: (n_samples,) one of its channels.
+    """
+    for begin, low, high in zip(stream.run_start, stream.run_index, stream.run_ends, strict=True):
+        known = np.concatenate([[False], np.isfinite(values[low:high]), [False]])
+        edges = np.flatnonzero(np.diff(known.astype(np.int8)))
+        for a, b in edges.reshape(-1, 2).tolist():
+            yield float(begin) + a / stream.rate, int(low) + a, int(low) + b
 
 
 def _beats(values: Floats, rate: float) -> tuple[npt.NDArray[np.int64], Mapping[str, Floats]]:

@@ -66,6 +66,37 @@ TABLE: dict[str, Phrase] = {
     "clicks": Phrase(
         "repeated clicks", ("a clock ticking", "footsteps", "typing", "a fire crackling"), "short"
     ),
+    # the heart, from an electrocardiogram
+    "sinus": Phrase(
+        "even heartbeats near {:.0f} a minute", ("normal sinus rhythm", "a regular heartbeat"), "long"
+    ),
+    "slow": Phrase(
+        "slow even heartbeats near {:.0f} a minute",
+        ("sinus bradycardia", "nodal rhythm, junctional rhythm", "a slow heartbeat"),
+        "long",
+    ),
+    "tachycardia": Phrase(
+        "fast even heartbeats near {:.0f} a minute",
+        ("sinus tachycardia", "supraventricular tachycardia", "a racing heart, palpitations"),
+        "short",
+    ),
+    "fibrillation": Phrase(
+        "heartbeats never at the same interval",
+        ("atrial fibrillation", "atrial flutter", "an irregular heartbeat"),
+        "long",
+    ),
+    "bigeminy": Phrase("every second heartbeat ectopic", ("ventricular bigeminy",), "short"),
+    "trigeminy": Phrase("every third heartbeat ectopic", ("ventricular trigeminy",), "short"),
+    "ventricular tachycardia": Phrase(
+        "fast run of unusual heartbeats", ("ventricular tachycardia",), "momentary"
+    ),
+    "escape rhythm": Phrase(
+        "run of slow unusual heartbeats", ("idioventricular rhythm", "ventricular escape rhythm"), "short"
+    ),
+    "ventricular flutter": Phrase(
+        "fast waves in place of heartbeats", ("ventricular flutter", "ventricular fibrillation"), "short"
+    ),
+    "paced": Phrase("broad heartbeats after a spike", ("paced rhythm", "a pacemaker"), "long"),
 }
 
 _LEVEL_MEANS: dict[tuple[str, str], tuple[str, ...]] = {

@@ -107,9 +107,11 @@ def fit_author_clocks(
     An author is left out, and the usual lag stays, with fewer than 3 exactly timed notes or when neither of two
     tests supports the best clock by 4 nats: the gain (see the module), where most of the posterior lies around
     one shift; and, given ``score_of``, how much better the decoder explains the author's notes in order with
-    that clock than with the usual lag, less the price of having looked for it. Notes that one of the two clocks puts
-    outside the recording do not enter: what was not recorded speaks for no shift. Nor does it speak for a shift that
-    its times are loose: the usual lag is given the deviation, of three between the usual and the clock's, that
+    that clock than with the usual lag, less the price of having looked for it and of what the gain leaves to other
+    shifts. The gain looks at notes one by one: where it alone speaks for a clock, the decoder must not speak
+    against it. (Of two kinds of notes in turns, each fits as well one turn later.) Notes that one of the two clocks
+    puts outside the recording do not enter: what was not recorded speaks for no shift. Nor does it speak for a shift
+    that its times are loose: the usual lag is given the deviation, of three between the usual and the clock's, that
     serves it best. Where that is looser than the usual one by 4 nats, it is the author's clock.
 
     One whose times are rounded more coarsely than the usual deviation allows gets a clock with the usual lag and
@@ -200,10 +202,9 @@ def _supported(
     written: tuple[Sequence[int], Floats],
     score_of: ScoreOf | None,
 ) -> AuthorClock | None:
-    if found.gain >= LEAST_GAIN and found.share >= _LEAST_SHARE:
-        return found.clock
-    if score_of is None or found.gain < _HOPELESS:
-        return None
+    is_plain = found.gain >= LEAST_GAIN and found.share >= _LEAST_SHARE
+    if score_of is None or (found.gain < _HOPELESS and not is_plain):
+        return found.clock if is_plain else None
     which, times = written
     start = evidence.first * evidence.hop
     end = start + evidence.observed.size * evidence.hop
@@ -211,7 +212,7 @@ def _supported(
     inside = np.all((moved >= start) & (moved < end), axis=0).tolist()
     both = [i for i, is_inside in zip(which, inside, strict=True) if is_inside]
     if len(both) < LEAST_NOTES:
-        return None
+        return found.clock if is_plain else None
     usual = score_of(both, {})
     looser = [
         replace(found.clock, shift=evidence.lag, sd=sd)
@@ -219,7 +220,9 @@ def _supported(
         if sd > evidence.lag_sd
     ]
     scores = [score_of(both, {author: clock}) for clock in looser]
-    if score_of(both, {author: found.clock}) - max([usual, *scores]) - found.price >= LEAST_GAIN:
+    ahead = score_of(both, {author: found.clock}) - max([usual, *scores])
+    doubt = -math.log(min(1.0, found.share / _LEAST_SHARE))
+    if ahead >= (0.0 if is_plain else found.price + LEAST_GAIN + doubt):
         return found.clock
     if looser and max(scores) - usual >= LEAST_GAIN:
         return looser[int(np.argmax(scores))]

@@ -218,6 +218,35 @@ def test_loose_times_are_no_shifted_clock():
     assert fit_author_clocks(evidence, notes, score_of(2.0, 6.0)) == {}
 
 
+def test_what_notes_say_one_by_one_is_no_clock_when_the_decoder_speaks_against_it():
+    evidence, spans = planted(5)
+    notes = written(spans, offset=240.0)
+
+    def score_of(shifted):
+        return lambda which, clocks: shifted if clocks and clocks[""].shift != evidence.lag else 0.0
+
+    assert fit_author_clocks(evidence, notes)[""].shift == pytest.approx(-240.0, abs=15.0)
+    assert fit_author_clocks(evidence, notes, score_of(0.0))[""].shift == pytest.approx(-240.0, abs=15.0)
+    assert fit_author_clocks(evidence, notes, score_of(-0.1)) == {}
+
+
+def test_the_less_of_the_posterior_a_shift_holds_the_more_the_decoder_must_say_for_it():
+    evidence, spans = planted(1, strength=0.03)
+    notes = written(spans, offset=35.0, sd=3.0)
+    times = np.array([note.time.likely for note in notes])
+    found = author_clocks._candidate(evidence, np.arange(len(notes)), times)
+    needed = {}
+    for share in (0.8, 0.08):
+        held = replace(found, gain=0.0, share=share)
+        for gained in np.arange(0.0, 40.0, 0.25):
+            said = lambda which, clocks, gained=gained: gained if clocks else 0.0  # noqa: E731
+            arguments = (evidence, "", held, (range(len(notes)), times), said)
+            if author_clocks._supported(*arguments) is not None:
+                needed[share] = gained
+                break
+    assert needed[0.08] - needed[0.8] == pytest.approx(math.log(10.0), abs=0.3)
+
+
 def test_notes_outside_the_recording_do_not_enter_the_decoders_word():
     evidence, spans = planted(1, strength=0.03)
     notes = list(written(spans, offset=35.0, sd=3.0))
