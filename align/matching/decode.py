@@ -136,12 +136,13 @@ def decode_group(lattice: Lattice, evidence: Evidence) -> list[Link]:
 
 
 def group_score(lattice: Lattice) -> float:
-    """Log of the sum over all placements of notes that keep their order: how well that order explains the frames.
+    """Log of the sum over all placements of notes that keep their order: how well that order, and the clocks that the
+    lattice was built with, explain frames and times.
 
     Args:
         lattice: rows in order.
     """
-    return log_normaliser(planned(lattice))
+    return log_normaliser(planned(lattice)) - float(lattice.loose.sum())
 
 
 def _known(anchors: Sequence[Anchor], n_notes: int) -> dict[int, Anchor]:

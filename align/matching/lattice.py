@@ -34,7 +34,8 @@ class Lattice:
     ``odds`` f4 (all notes, n_frames) log odds, 0 without data, and ``columns`` (n_notes,) which of its rows are meant;
     ``observed`` (n_frames,). ``durations`` (n_notes, longest + 1) log probability of each duration in frames, less the
     log width of the places that a note has; NEVER: barred. ``priors`` (n_notes, 5) as ``time_windows`` gives them;
-    ``skip`` (n_notes,) log odds of leaving a note out; ``share`` (n_notes,) log odds that a note shares its span with
+    ``skip`` (n_notes,) log odds of leaving a note out; ``loose`` (n_notes,) what its time costs, placed or not, being
+    looser than its place in the order; ``share`` (n_notes,) log odds that a note shares its span with
     the next row's, NEVER: cannot; ``gain`` (n + 1,) log weight of a span's edge at each edge.
 
     ``windows`` (n_notes, 4) int64: earliest and latest start, earliest and latest end, inclusive: where all spans
@@ -48,6 +49,7 @@ class Lattice:
     durations: Floats
     priors: Floats
     skip: Floats
+    loose: Floats
     share: Floats
     gain: Floats
     windows: Indices
@@ -83,6 +85,7 @@ class Lattice:
             durations=self.durations[index],
             priors=self.priors[index],
             skip=self.skip[index],
+            loose=self.loose[index],
             share=np.where(follows, self.share[index], NEVER),
             windows=self.windows[index],
             stride=self.stride[index],
@@ -142,7 +145,8 @@ def build_lattice(
     """Duration and time priors, the price of leaving a note out and what a span's edges weigh.
 
     A placed note pays the log probability of its duration (log-normal, per text) and of its place: 1 / (frames
-    per note) when untimed, the height of its time window when timed. A skipped one pays
+    per note) when untimed, the height of its time window when timed and that is higher. A time that is looser than the
+    place in the order is so whether its note is placed or not. A skipped one pays
     ``log(p_nothing / (1 - p_nothing))``. Every span may be anywhere: ``planned`` thins that out where it is much.
 
     Args:
@@ -157,7 +161,8 @@ def build_lattice(
     timed = priors[:, 2] > 0
     usual = np.exp(np.minimum(_LARGEST, evidence.durations[:, 0])) / evidence.hop
     window = np.sqrt(2 * np.pi) * priors[:, 2] + 2 * priors[:, 1] + priors[:, 4] * usual
-    width = np.where(timed, window, n_frames / max(1, n_notes))
+    share = n_frames / max(1, n_notes)
+    width = np.where(timed, np.minimum(window, share), share)
     # the price of a place goes with the duration, which every placement pays once
     durations = _log_durations(evidence, n_frames) - np.log(np.maximum(width, 1.0))[:, None]
     durations[durations < 0.5 * NEVER] = NEVER
@@ -168,6 +173,7 @@ def build_lattice(
         durations=durations,
         priors=priors,
         skip=np.full(n_notes, np.log(nothing / (1.0 - nothing))),
+        loose=np.where(timed, np.log(np.maximum(window, 1.0) / np.maximum(width, 1.0)), 0.0),
         share=np.full(n_notes, NEVER),
         gain=_edge_gain(evidence),
         windows=np.tile(np.asarray([0, n_frames, 0, n_frames], np.int64), (n_notes, 1)),

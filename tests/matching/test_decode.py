@@ -461,3 +461,13 @@ def test_a_change_point_draws_a_span_that_could_lie_a_little_to_either_side():
     assert place_notes(free, untimed(1)).links[0].span == (20.0, 30.0)
     start, end = place_notes(known, untimed(1)).links[0].span
     assert abs(start / HOP - 36) <= 1 and abs(end / HOP - 58) <= 1  # a frame off is still on it
+
+
+def test_a_clock_looser_than_its_times_scores_less():
+    """However loose, a clock is not free: else the loosest would always explain the times best."""
+    spans = (20, 28), (60, 68), (100, 108), (150, 158)
+    odds = blocks(200, *spans)
+    notes = tuple(Note(f"note {a}", at(0.5 * HOP * (a + b))) for a, b in spans)
+    lattices = [build_lattice(evidence_of(odds, lag_sd=sd), notes) for sd in (2.0, 8.0, 32.0, 128.0)]
+    scores = np.array([group_score(lattice) for lattice in lattices])
+    assert (np.diff(scores) < -2.0).all()

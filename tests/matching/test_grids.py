@@ -73,6 +73,7 @@ def lattice_of(seed, n=97, n_notes=5):
         durations=np.tile(np.where(np.arange(33) > 3, -3.0, NEVER), (n_notes, 1)),
         priors=np.column_stack([rng.uniform(0, n, n_notes), np.tile([0.0, 9.0, 8.0, 1.0], (n_notes, 1))]),
         skip=np.full(n_notes, -1.0),
+        loose=np.zeros(n_notes),
         share=np.where(rng.random(n_notes) < 0.5, -1.0, NEVER),
         gain=rng.normal(0, 0.5, n + 1),
         windows=windows,

@@ -81,6 +81,18 @@ def test_a_timed_note_pays_for_the_width_of_its_window():
     np.testing.assert_allclose((untimed.durations - timed.durations)[ok], np.log(width / 20))
 
 
+def test_a_loose_time_makes_a_place_no_dearer_than_none():
+    evidence = dataclasses.replace(evidence_of(40, [[1.0, 0.5]] * 2), lag_sd=30.0)
+    timed = build_lattice(evidence, notes_of(2, NoteTime(10.0, 10.0, 10.0)))
+    untimed = build_lattice(evidence, notes_of(2))
+    np.testing.assert_array_equal(timed.durations, untimed.durations)
+    window = np.sqrt(2 * np.pi) * 30.0 / HOP + np.e / HOP
+    np.testing.assert_allclose(timed.loose, np.log(window / 20))  # placed or not
+    assert not untimed.loose.any()
+    tight = dataclasses.replace(evidence, lag_sd=1.0)
+    assert not build_lattice(tight, notes_of(2, NoteTime(10.0, 10.0, 10.0))).loose.any()
+
+
 def test_leaving_out_costs_the_prior_odds():
     evidence = evidence_of(4, [[1.0, 0.5]])
     assert np.exp(build_lattice(evidence, notes_of(1)).skip) == pytest.approx(0.02 / 0.98)
@@ -92,7 +104,7 @@ def test_leaving_out_costs_the_prior_odds():
 def test_rows_take_notes_and_keep_the_frames():
     lattice = build_lattice(evidence_of(9, [[1.0, 0.5], [2.0, 0.5], [0.0, 0.5]]), notes_of(3))
     some = lattice.rows([2, 0])
-    for name in ("durations", "priors", "skip", "columns", "windows", "stride"):
+    for name in ("durations", "priors", "skip", "loose", "columns", "windows", "stride"):
         assert getattr(some, name).tolist() == getattr(lattice, name)[[2, 0]].tolist()
     np.testing.assert_array_equal(some.prefixes(slice(0, 2)), lattice.prefixes(slice(0, 3))[[2, 0]])
     assert some.odds is lattice.odds

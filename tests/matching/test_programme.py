@@ -25,6 +25,7 @@ def lattice_of(odds, durations, priors, skip, share, gain, observed):
         durations=np.asarray(durations, float),
         priors=np.asarray(priors, float).reshape(n_notes, 5),
         skip=np.asarray(skip, float),
+        loose=np.zeros(n_notes),
         share=np.asarray(share, float),
         gain=np.asarray(gain, float),
         windows=np.tile(np.array([0, n, 0, n]), (n_notes, 1)),
