@@ -24,6 +24,7 @@ from align.features.sound import measure_sound, sound_strengths
 __all__ = ["Description", "caption", "caption_segments", "describe"]
 
 _HOP_S = 0.25
+_BEAT_S = 1.0  # of a cell in which the heart's rhythm is looked for
 _SAID_FROM = 0.5  # a phrase is said when it holds for at least this share of a stretch
 _SAID_MOST = 4
 _NOTHING = "nothing recorded"
@@ -114,17 +115,26 @@ def _shown(stream: Stream, cells: Cells) -> list[Shown]:
         moved = {TABLE[key]: s for key, s in motion_strengths(motion, cells).items()}
         moved[SOMETHING] = motion.known.astype(np.float64)
         out.append((moved, motion.known, motion.rhythm_hz))
-    heart = measure_heart(stream, cells)
-    if heart is not None:
-        beaten = {TABLE[key]: s for key, s in heart_strengths(heart).items()}
-        beaten[SOMETHING] = heart.known.astype(np.float64)
-        out.append((beaten, heart.known, heart.rate))
+    out += _heard_beats(stream, cells)
     levels = {level_phrase(*key): s for key, s in level_strengths(stream, cells).items()}
     if levels or not out:
         known = _in_runs(stream, cells)
         levels[SOMETHING] = known.astype(np.float64)
         out.append((levels, known, np.full(cells.n, np.nan)))
     return out
+
+
+def _heard_beats(stream: Stream, cells: Cells) -> list[Shown]:
+    """The heart's rhythm, beat by beat: a long cell gets the mean of its seconds."""
+    parts = max(1, round(cells.hop / _BEAT_S))
+    heart = measure_heart(stream, Cells(cells.first * parts, cells.n * parts, cells.hop / parts))
+    if heart is None:
+        return []
+    beaten = {TABLE[key]: s.reshape(-1, parts).mean(axis=1) for key, s in heart_strengths(heart).items()}
+    known = heart.known.reshape(-1, parts)
+    beaten[SOMETHING] = known.mean(axis=1)
+    rate = np.nan_to_num(heart.rate).reshape(-1, parts).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return [(beaten, known.any(axis=1), np.where(known.any(axis=1), rate, np.nan))]
 
 
 def _in_runs(stream: Stream, cells: Cells) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align.datatypes import Session, Stream
-from align.features.captions import caption
+from align.features.captions import caption, describe
 from align.features.cells import Cells
 from align.features.heart import heart_strengths, measure_heart
 from tests.features.test_heartbeats import RATE, ecg, stream
@@ -142,6 +142,17 @@ def test_a_caption_says_the_rhythm_and_its_rate():
         units=("mV",),
     )
     assert "even heartbeats near 75 a minute" in caption(Session("p", (lead,)), (10.0, 40.0))
+
+
+def test_a_long_cell_shows_all_of_its_beats():
+    x, _ = ecg(*every(2, 40))
+    calm, _ = ecg(np.full(40, 0.85))
+    session = Session("p", (stream(np.concatenate([x, calm])),))
+    half = len(x) / RATE
+    fine, coarse = describe(session, 1.0), describe(session, half)
+    column = [phrase.said for phrase in coarse.phrases].index("every second heartbeat ectopic")
+    assert coarse.strengths[0, column] > 0.85 and coarse.strengths[1, column] < 0.15
+    assert coarse.strengths[0, column] == pytest.approx(fine.strengths[: int(half), column].mean(), abs=0.05)
 
 
 @pytest.mark.data
