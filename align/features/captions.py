@@ -134,7 +134,8 @@ def _heard_beats(stream: Stream, cells: Cells) -> list[Shown]:
     known = heart.known.reshape(-1, parts)
     beaten[SOMETHING] = known.mean(axis=1)
     rate = np.nan_to_num(heart.rate).reshape(-1, parts).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return [(beaten, known.any(axis=1), np.where(known.any(axis=1), rate, np.nan))]
+    seen = np.asarray(known.any(axis=1), np.bool_)
+    return [(beaten, seen, np.where(seen, rate, np.nan))]
 
 
 def _in_runs(stream: Stream, cells: Cells) -> npt.NDArray[np.bool_]:
