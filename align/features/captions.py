@@ -16,6 +16,7 @@ from align.datatypes import Floats, Session, Stream, frozen_array, set_fields
 from align.errors import ParameterError
 from align.features.cells import Cells, session_cells, span_cells
 from align.features.heart import heart_strengths, measure_heart
+from align.features.heartbeats import BEAT_S
 from align.features.levels import level_strengths
 from align.features.motion import measure_motion, motion_strengths
 from align.features.phrases import SOMETHING, TABLE, Phrase, level_phrase
@@ -24,7 +25,6 @@ from align.features.sound import measure_sound, sound_strengths
 __all__ = ["Description", "caption", "caption_segments", "describe"]
 
 _HOP_S = 0.25
-_BEAT_S = 1.0  # of a cell in which the heart's rhythm is looked for
 _SAID_FROM = 0.5  # a phrase is said when it holds for at least this share of a stretch
 _SAID_MOST = 4
 _NOTHING = "nothing recorded"
@@ -125,8 +125,8 @@ def _shown(stream: Stream, cells: Cells) -> list[Shown]:
 
 
 def _heard_beats(stream: Stream, cells: Cells) -> list[Shown]:
-    """The heart's rhythm, beat by beat: a long cell gets the mean of its seconds."""
-    parts = max(1, round(cells.hop / _BEAT_S))
+    """The heart's rhythm: a long cell gets the mean of parts about a beat long."""
+    parts = max(1, round(cells.hop / BEAT_S))
     heart = measure_heart(stream, Cells(cells.first * parts, cells.n * parts, cells.hop / parts))
     if heart is None:
         return []
