@@ -1,7 +1,7 @@
 """What an electrocardiogram shows, cell by cell, as strengths in [0, 1]: the common rhythms of the heart.
 
-What textbooks say; the thresholds were set once, with eight records of the MIT-BIH Arrhythmia Database in view. A beat
-that looks unlike the usual one and comes early is ectopic; every second beat ectopic, or every second interval
+What textbooks say, with thresholds set by hand, eight records of the MIT-BIH Arrhythmia Database in view. A beat that
+looks unlike the usual one and comes early is ectopic; every second beat ectopic, or every second interval
 short, is bigeminy, every third trigeminy. Intervals that repeat after neither one, two nor three beats are atrial
 fibrillation. Beats that look unlike the usual ones for a while come from elsewhere: slow ones are an escape
 (idioventricular) rhythm, fast ones tachycardia, a fast wave without distinct complexes ventricular flutter. Fast beats
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from align.datatypes import Floats, Stream
 from align.features.cells import Cells, ramp
-from align.features.heartbeats import ecg_channels, find_beats, finite_stretches
+from align.features.heartbeats import ecg_channels, find_beats, finite_stretches, from_before, shapes_of
 
 __all__ = ["Heart", "heart_strengths", "measure_heart"]
 
@@ -27,9 +27,8 @@ Indices = npt.NDArray[np.int64]
 
 _LEAST_BEATS = 8
 _LEAST_KNOWN = 6  # of 21 changes, to be called uneven
-_QRS_S = (-0.12, 0.16)  # about the beat
 _SPIKE_S, _BEFORE_S = (-0.12, 0.05), (-0.35, -0.15)
-_SHAPE_BAND, _SPIKES_FROM = (0.7, 35.0), 70.0  # Hz
+_SPIKES_FROM = 70.0  # Hz
 _BROAD_BAND, _SHARP_BAND = (1.5, 5.0), (6.0, 35.0)  # Hz
 _NEAR_S = 30.0  # to either side: what the usual beat of now looks like
 _POWER_S = 4.0
@@ -115,7 +114,7 @@ def _measured(stream: Stream, values: Floats, cells: Cells) -> tuple[float, Floa
     for begin, a, b in finite_stretches(stream, values):
         at = find_beats(values[a:b], stream.rate)
         if at.size >= _LEAST_BEATS:
-            found.append((begin, values[a:b], at, _complexes(values[a:b], at, stream.rate)))
+            found.append((begin, values[a:b], at, shapes_of(values[a:b], at, stream.rate)["qrs"][0]))
     if not found:
         return 0.0, out
     usual = _usual(np.concatenate([unit for *_, unit in found]))
@@ -132,16 +131,6 @@ def _measured(stream: Stream, values: Floats, cells: Cells) -> tuple[float, Floa
         rows[np.abs(times[closest] - seconds) > _REACH_S] = np.nan
         out[inside] = rows
     return float(np.median(np.concatenate(alike))), out
-
-
-def _complexes(values: Floats, at: Indices, rate: float) -> Floats:
-    """(n_beats, n_samples) every QRS complex, mean 0 and length 1."""
-    from scipy import signal
-
-    band = signal.butter(2, _SHAPE_BAND, "bandpass", fs=rate, output="sos")
-    cut = _cut(signal.sosfiltfilt(band, values - np.median(values)), at, _QRS_S, rate)
-    cut = cut - cut.mean(axis=1, keepdims=True)
-    return np.asarray(cut / np.maximum(np.linalg.norm(cut, axis=1, keepdims=True), _TINY))
 
 
 def _cut(values: Floats, at: Indices, seconds: tuple[float, float], rate: float) -> Floats:
@@ -177,7 +166,7 @@ def _of_beats(times: Floats, near: Floats, usual: Floats) -> Floats:
     ordinary = _around(intervals, 10)
     with np.errstate(invalid="ignore"):
         early = ramp(intervals / ordinary, 1.0, 0.75)
-        changes = [_change(intervals, lag) / ordinary for lag in (1, 2, 3)]
+        changes = [from_before(intervals, lag) / ordinary for lag in (1, 2, 3)]
     ectopic = ramp(0.8 * ramp(near, 0.97, 0.75) + 0.4 * early, 0.35, 0.65)
     one, two, three = (_around(change, 4) for change in changes)
     turns = ramp(one, 0.15, 0.3) * ramp(two, 0.12, 0.06)
@@ -194,13 +183,6 @@ def _of_beats(times: Floats, near: Floats, usual: Floats) -> Floats:
             _around(usual, 2),
         ]
     )
-
-
-def _change(column: Floats, lag: int) -> Floats:
-    """(n_beats,) how far each value is from the one ``lag`` beats before."""
-    out = np.full(column.size, np.nan)
-    out[lag:] = np.abs(column[lag:] - column[:-lag])
-    return out
 
 
 def _of_signal(values: Floats, at: Indices, rate: float) -> Floats:

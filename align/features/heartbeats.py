@@ -23,6 +23,8 @@ __all__ = [
     "ecg_channels",
     "find_beats",
     "finite_stretches",
+    "from_before",
+    "shapes_of",
 ]
 
 #: Hertz below which the shape of a beat cannot be seen.
@@ -145,17 +147,13 @@ def finite_stretches(stream: Stream, values: Floats) -> Iterator[tuple[float, in
 
 def _beats(values: Floats, rate: float) -> tuple[npt.NDArray[np.int64], Mapping[str, Floats]]:
     """Where the beats are and the columns of each; NaN where there are too few beats before it."""
-    from scipy import signal
-
     at = find_beats(values, rate)
-    band = signal.butter(2, _SHAPE_BAND, "bandpass", fs=rate, output="sos")
-    smooth = signal.sosfiltfilt(band, values - np.median(values))
-    parts = {k: _part(smooth, at, round(a * rate), round(b * rate)) for k, (a, b) in _PARTS.items()}
+    parts = shapes_of(values, at, rate)
     interval = np.full(at.size, np.nan)
     interval[1:] = np.log(np.diff(at) / rate)
     columns = {"interval": interval}
     for lag in _LAGS:
-        columns[f"interval change {lag}"] = _from_before(interval, lag)
+        columns[f"interval change {lag}"] = from_before(interval, lag)
         columns[f"qrs alike {lag}"] = _correlation(parts["qrs"][0], lag)
     for name, lag in (("p", 1), ("p", 2), ("t", 1)):
         columns[f"{name} alike {lag}"] = _correlation(parts[name][0], lag)
@@ -168,6 +166,21 @@ def _beats(values: Floats, rate: float) -> tuple[npt.NDArray[np.int64], Mapping[
     return at, columns
 
 
+def shapes_of(values: Floats, at: npt.NDArray[np.int64], rate: float) -> Mapping[str, tuple[Floats, Floats]]:
+    """Per part of a beat, "qrs", "p" and "t": (n_beats, n_samples) its shape, mean 0 and length 1, and the lengths.
+
+    Args:
+        values: (n,) one lead without missing samples, any unit.
+        at: (n_beats,) samples at which the heart beats.
+        rate: Hz.
+    """
+    from scipy import signal
+
+    band = signal.butter(2, _SHAPE_BAND, "bandpass", fs=rate, output="sos")
+    smooth = signal.sosfiltfilt(band, values - np.median(values))
+    return {k: _part(smooth, at, round(a * rate), round(b * rate)) for k, (a, b) in _PARTS.items()}
+
+
 def _part(smooth: Floats, at: npt.NDArray[np.int64], low: int, high: int) -> tuple[Floats, Floats]:
     """(n_beats, n_samples) the signal from ``low`` to ``high`` about each beat, mean 0 and length 1; the lengths."""
     cut = smooth[np.clip(at[:, None] + np.arange(low, high), 0, smooth.size - 1)]
@@ -176,7 +189,13 @@ def _part(smooth: Floats, at: npt.NDArray[np.int64], low: int, high: int) -> tup
     return cut / np.maximum(length, _TINY)[:, None], length
 
 
-def _from_before(column: Floats, lag: int) -> Floats:
+def from_before(column: Floats, lag: int) -> Floats:
+    """(n_beats,) how far each value is from the one ``lag`` beats before; NaN for the first ones.
+
+    Args:
+        column: (n_beats,) a value of every beat.
+        lag: beats, >= 1.
+    """
     out = np.full(column.size, np.nan)
     out[lag:] = np.abs(column[lag:] - column[:-lag])
     return out

@@ -239,7 +239,10 @@ def test_the_less_of_the_posterior_a_shift_holds_the_more_the_decoder_must_say_f
     for share in (0.8, 0.08):
         held = replace(found, gain=0.0, share=share)
         for gained in np.arange(0.0, 40.0, 0.25):
-            said = lambda which, clocks, gained=gained: gained if clocks else 0.0  # noqa: E731
+
+            def said(which, clocks, gained=gained):
+                return gained if clocks else 0.0
+
             arguments = (evidence, "", held, (range(len(notes)), times), said)
             if author_clocks._supported(*arguments) is not None:
                 needed[share] = gained
