@@ -131,7 +131,8 @@ class Evidence:
     ``calibration``: what posteriors from this source are worth, where that was measured. ``nothing`` in (0, 1):
     prior probability that a note refers to nothing in the recording. ``edges`` (k,): frames
     that begin a new segment, where spans are likelier to start and end; empty: nothing is known of that. ``gain``
-    (n_frames + 1,) f8: the same as a log weight of every edge; empty: none.
+    (n_frames + 1,) f8: the same as a log weight of every edge; empty: none. ``strange`` in [0, 1]: how little the
+    session looks like those that a model was trained on.
     """
 
     log_odds: npt.NDArray[np.float32]
@@ -149,6 +150,7 @@ class Evidence:
     nothing: float = 0.02
     edges: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     gain: Floats = field(default_factory=lambda: np.zeros(0))
+    strange: float = 0.0
 
     def __post_init__(self) -> None:
         log_odds = frozen_array(self.log_odds, np.float32)

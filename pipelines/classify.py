@@ -73,6 +73,7 @@ def classify_recordings(
         probability, and those of all labels with "none" last; of a recording also its shares of the time in place of
         these. And what was noticed while reading it.
     """
+    from align.coordination.trust.familiarity import strange_findings
     from align.coordination.uses.embedded import embed_session
     from align.coordination.uses.zero_shot import classify
 
@@ -88,7 +89,7 @@ def classify_recordings(
             known = np.isfinite(found.probabilities).all(axis=1)
             both = zip(found.spans[known].tolist(), found.probabilities[known], strict=True)
             rows = [_row(session, found, (start, end), np.asarray(p, np.float64)) for (start, end), p in both]
-        yield rows, [*findings_of(session), *model.findings(session)]
+        yield rows, [*findings_of(session), *model.findings(session), *strange_findings(embedded.strange)]
         if done is not None:
             done(1)
 

@@ -251,8 +251,12 @@ def _run(
     _check_method(method, used, anchors)
     evidence = _evidence(method, blind, config, used)  # first: a model that does not fit is said at once
     alignment = align_by(method, blind, config, used, anchors, evidence)
-    if used is not None:
-        session = dataclasses.replace(session, findings=(*session.findings, *used.findings(session)))
+    worth = None
+    if used is not None and evidence is not None:
+        session = dataclasses.replace(
+            session, findings=(*session.findings, *_noticed(used, session, evidence))
+        )
+        worth = None if method in _WITHOUT_POSTERIOR else evidence.calibration
     clock = timed("alignment", clock)
     baselines = {}
     for name in BASELINES:
@@ -270,7 +274,6 @@ def _run(
         "order": config.matching.order,
         "seed": str(config.training.seed),
     }
-    worth = None if used is None or method in _WITHOUT_POSTERIOR else used.calibration
     return RunResult(
         session,
         alignment,
@@ -285,6 +288,13 @@ def _run(
         worth,
         stabilities,
     )
+
+
+def _noticed(model: Coordination, session: Session, evidence: Evidence) -> tuple[Finding, ...]:
+    """What a model has to say of a session's channels, and of how strange the session is to it."""
+    from align.coordination.trust.familiarity import strange_findings
+
+    return (*model.findings(session), *strange_findings(evidence.strange))
 
 
 def _encoder_name(config: RunConfig, model: Coordination | None) -> str:

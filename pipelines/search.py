@@ -92,6 +92,7 @@ def search(
     Returns:
         A row per hit, best first; the result object of ``align search --json``; what was noticed of files and channels.
     """
+    from align.coordination.trust.familiarity import strange_findings
     from align.coordination.uses.embedded import embed_session
     from align.coordination.uses.retrieval import search_spans
 
@@ -101,7 +102,7 @@ def search(
     for session in read_recordings(paths, policy):
         embedded.append(embed_session(model, session))
         zones.append(session.timezone)
-        found += [*findings_of(session), *model.findings(session)]
+        found += [*findings_of(session), *model.findings(session), *strange_findings(embedded[-1].strange)]
         if done is not None:
             done(1)
     hits = search_spans(model, embedded, _query(embedded[0], asked), asked.k)

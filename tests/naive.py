@@ -1054,3 +1054,14 @@ def chain_posteriors(log_odds, leave):
         for t, state in enumerate(path):
             total[t, state] += p
     return total / total.sum(axis=1, keepdims=True)
+
+
+def mahalanobis_by_column(rows, mean, axes, variances):
+    """Root mean square deviation by column under N(mean, C), C having the variances along the axes and the last one
+    along every other direction."""
+    n = len(mean)
+    c = float(variances[-1]) * np.eye(n)
+    for axis, variance in zip(axes.astype(float), variances[:-1].astype(float), strict=True):
+        c += (variance - float(variances[-1])) * np.outer(axis, axis)
+    inverse = np.linalg.inv(c)
+    return np.array([math.sqrt((row - mean) @ inverse @ (row - mean) / n) for row in rows.astype(float)])

@@ -35,6 +35,7 @@ from align.coordination.streaming import (
 )
 from align.coordination.training import Lesson, Progress, Trunk, fit_network
 from align.coordination.trust.durations import DurationModel, fit_durations
+from align.coordination.trust.familiarity import fit_familiar
 from align.coordination.trust.sharpness import fit_confidence
 from align.coordination.weak.hints import with_hints
 from align.coordination.weak.lags import note_lag
@@ -220,6 +221,7 @@ def _trained(
 
         sure = fit_confidence(measured, vocabulary, model, train)
         model = model.with_confidence(sure.nothing, sure.calibration, sure.captions)
+        model = model.with_familiar(fit_familiar((e.inputs for e in examples), model.layout))
         return model.with_network(train(measured, plan.seed), sure.sharpness)
 
 

@@ -2,13 +2,15 @@
 
 General knowledge about such devices, none of it fitted: gravity gives the tilt of the device; steps are a
 rhythm of 1.2 to 2.5 Hz; whoever walks is upright, so the tilt while walking is the tilt of an upright body;
-at rest, the same tilt means standing, a moderate other tilt sitting, a right angle lying. A device on a limb
-or with a name that says so ("wrist", "watch") says nothing about posture.
+at rest, the same tilt means standing, a moderate other tilt sitting, a right angle lying. A device that swings
+by more than a trunk does while its wearer walks, or whose name says so ("pocket", "thigh"), is worn on a thigh:
+level at rest, and the wearer sits. A device on another limb ("wrist", "watch") says nothing about posture.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +21,17 @@ from align.features.kinds import Group, groups, in_g, in_rad_per_s
 
 __all__ = ["Motion", "measure_motion", "motion_strengths"]
 
-_LIMBS = frozenset(
-    {"wrist", "watch", "arm", "hand", "finger", "ring", "ankle", "foot", "shoe", "leg", "thigh", "shank"}
-)
+Worn = Literal["trunk", "thigh", "limb"]
+
+_LIMBS = frozenset({"wrist", "watch", "arm", "hand", "finger", "ring", "ankle", "foot", "shoe", "shank"})
+_THIGHS = frozenset({"thigh", "pocket", "trousers", "leg"})
+_SWING = 1.25  # rad/s, root mean square: trunks turn by 0.6 to 1.1 at each step, thighs by 1.4 and more
+_STRIDES = 2.0  # least seconds of movement that show how a device swings
 _RHYTHM_S = 3.0  # window of the rhythm: four to seven steps
 _RHYTHM_RATE = 32.0  # Hz it is looked at: steps and their first harmonics
+_MOVES, _TURNS = 0.15, 0.9  # g; rad/s about the vertical
+_STRIDE = (0.8, 1.3)  # rad/s
+_TIPPED = {"trunk": (12.0, 30.0), "thigh": (25.0, 45.0), "limb": (12.0, 30.0)}  # degrees
 _REACH_S = 1.5  # how far before and after a change of posture is looked for
 _CHUNK = 8192  # windows per block: bounds memory
 
@@ -36,7 +44,8 @@ class Motion:
     is False); ``gravity`` (n, n_axes) mean acceleration over 1 s; ``rotation`` root mean square of the
     angular rate (rad/s); ``yaw`` mean rate about the vertical (rad/s, signed; without an accelerometer, the
     length of the mean rate about any axis); ``rhythm_hz`` and ``rhythm`` the strongest rhythm between 0.8 and
-    4 Hz and its share of the movement; ``trunk`` whether posture can be read off.
+    4 Hz and its share of the movement; ``worn`` where: on the trunk, on a thigh, or so that it says nothing of
+    posture ("limb").
     """
 
     name: str
@@ -47,7 +56,7 @@ class Motion:
     rhythm_hz: Floats
     rhythm: Floats
     scaled: bool
-    trunk: bool
+    worn: Worn
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -82,18 +91,28 @@ def _measure(stream: Stream, cells: Cells, acc: Group, gyro: Group | None) -> Mo
         if len(gyro.columns) == 3 == len(acc.columns):
             up = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
             yaw = (rate * up).sum(axis=1)
+    movement = np.sqrt(np.maximum(variance, 0.0).sum(axis=1))
     words = set(f"{stream.name} {acc.place}".lower().replace("_", " ").split())
+    swing = rotation[(movement > _MOVES) & (np.abs(yaw) < _TURNS)] if factor is not None else rotation[:0]
     return Motion(
         name=acc.place or stream.name,
-        movement=np.sqrt(np.maximum(variance, 0.0).sum(axis=1)),
+        movement=movement,
         gravity=mean,
         rotation=rotation,
         yaw=yaw,
         rhythm_hz=hz,
         rhythm=share,
         scaled=factor is not None,
-        trunk=len(acc.columns) == 3 and not words & _LIMBS,
+        worn=_worn(words, swing[np.isfinite(swing)] if len(acc.columns) == 3 else None, cells.hop),
     )
+
+
+def _worn(words: set[str], swing: Floats | None, hop: float) -> Worn:
+    """By what the names say, else by how fast the device turns where its wearer moves straight on, rad/s by cell."""
+    if swing is None or words & _LIMBS:
+        return "limb"
+    swings = swing.size * hop >= _STRIDES and float(np.median(swing)) > _SWING
+    return "thigh" if swings or words & _THIGHS else "trunk"
 
 
 def _measure_turns(stream: Stream, cells: Cells, gyro: Group) -> Motion:
@@ -108,7 +127,7 @@ def _measure_turns(stream: Stream, cells: Cells, gyro: Group) -> Motion:
         rhythm_hz=nothing,
         rhythm=nothing,
         scaled=True,
-        trunk=False,
+        worn="limb",
     )
 
 
@@ -162,8 +181,16 @@ def motion_strengths(motion: Motion, cells: Cells) -> dict[str, Floats]:
     moving = _movement_in_g(motion)
     rhythmic = ramp(motion.rhythm, 0.35, 0.55)
     pace = np.nan_to_num(motion.rhythm_hz)
-    steps = ramp(moving, 0.05, 0.12) * rhythmic * ramp(pace, 1.0, 1.3) * ramp(pace, 2.9, 2.4)
+    steps = ramp(moving, 0.05, 0.12) * ramp(pace, 1.0, 1.3)
     running = ramp(moving, 0.5, 0.8) * ramp(pace, 2.1, 2.5) * rhythmic
+    if (
+        motion.worn == "thigh"
+    ):  # strides swing and jolt it: the rhythm is spread over harmonics, and walking is rough
+        swing = np.sqrt(np.maximum(np.nan_to_num(motion.rotation) ** 2 - np.nan_to_num(motion.yaw) ** 2, 0.0))
+        steps *= ramp(swing, *_STRIDE) * (1.0 - _tipped(motion, cells))
+        running *= ramp(moving, 0.9, 1.3)
+    else:
+        steps *= rhythmic * ramp(pace, 2.9, 2.4)
     steps = steps * (1.0 - running)
     turning = ramp(np.abs(motion.yaw), 0.35, 0.9)
     still = motion.known * ramp(np.nan_to_num(moving), 0.08, 0.03)
@@ -171,7 +198,7 @@ def motion_strengths(motion: Motion, cells: Cells) -> dict[str, Floats]:
     out = {"still": still, "walking": steps, "running": running, "turning": turning}
     out["restless"] = ramp(moving, 0.08, 0.2) * (1.0 - np.maximum(steps, running)) * (1.0 - turning)
     out |= _stairs(moving, pace, steps)
-    if motion.trunk:
+    if motion.worn != "limb":
         out |= _postures(motion, cells, still, np.maximum(steps, running))
     return out
 
@@ -196,22 +223,16 @@ def _stairs(moving: Floats, pace: Floats, steps: Floats) -> dict[str, Floats]:
 
 
 def _postures(motion: Motion, cells: Cells, still: Floats, steps: Floats) -> dict[str, Floats]:
-    length = np.linalg.norm(motion.gravity, axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        down = motion.gravity / length
-    reach = max(1, round(_REACH_S / cells.hop))
-    before, after = _moved(down, -reach), _moved(down, reach)
-    half = max(1, round(0.5 / cells.hop))
-    swing = _angle(_moved(down, -half), _moved(down, half))
-    change = np.minimum(ramp(_angle(before, after), 12.0, 30.0), ramp(swing, 5.0, 15.0)) * (1.0 - steps)
+    down, before, after = _downwards(motion, cells)
+    change = _tipped(motion, cells) * (1.0 - steps)
     out = {"change": change}
     walked = (steps > 0.5) & np.isfinite(down).all(axis=1)
     if walked.sum() * cells.hop < 2.0:
         return out
     upright = np.median(down[walked], axis=0)
     upright /= max(float(np.linalg.norm(upright)), 1e-9)
-    now, was, then = (_posture(_angle(d, upright)) for d in (down, before, after))
-    for name in ("standing", "sitting", "lying"):
+    now, was, then = (_posture(_angle(d, upright), motion.worn) for d in (down, before, after))
+    for name in now:
         out[name] = still * now[name]
     for first in now:
         for second in now:
@@ -220,10 +241,33 @@ def _postures(motion: Motion, cells: Cells, still: Floats, steps: Floats) -> dic
     return out
 
 
-def _posture(tilt: Floats) -> dict[str, Floats]:
-    """Memberships by the angle in degrees from upright; they add up to 1 where the angle is known."""
-    seated, lying = ramp(tilt, 8.0, 20.0), ramp(tilt, 45.0, 65.0)
+def _downwards(motion: Motion, cells: Cells) -> tuple[Floats, Floats, Floats]:
+    """(n, 3) unit vectors of gravity: now, and a little before and after."""
+    length = np.linalg.norm(motion.gravity, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        down = motion.gravity / length
+    reach = max(1, round(_REACH_S / cells.hop))
+    return down, _moved(down, -reach), _moved(down, reach)
+
+
+def _tipped(motion: Motion, cells: Cells) -> Floats:
+    """(n,) how strongly the device is being turned against gravity, to stay so."""
+    down, before, after = _downwards(motion, cells)
+    half = max(1, round(0.5 / cells.hop))
+    swing = _angle(_moved(down, -half), _moved(down, half))
+    return np.minimum(ramp(_angle(before, after), *_TIPPED[motion.worn]), ramp(swing, 5.0, 15.0))
+
+
+def _posture(tilt: Floats, worn: Worn) -> dict[str, Floats]:
+    """Memberships by the angle in degrees from upright; they add up to 1 where the angle is known.
+
+    A thigh is level whether its owner sits or lies; people sit more often while they wear a device there.
+    """
     known = np.isfinite(tilt)
+    if worn == "thigh":
+        level = ramp(tilt, 25.0, 45.0)
+        return {"standing": known * (1.0 - level), "sitting": level}
+    seated, lying = ramp(tilt, 8.0, 20.0), ramp(tilt, 45.0, 65.0)
     return {"standing": known * (1.0 - seated), "sitting": seated * (1.0 - lying), "lying": lying}
 
 

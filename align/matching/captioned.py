@@ -28,7 +28,7 @@ from align.features.phrases import SOMETHING
 from align.segmentation.session import joint_spans, segment_session
 from align.text.protocol import TextEncoder
 
-__all__ = ["caption_odds", "caption_session", "evidence_from_captions"]
+__all__ = ["caption_durations", "caption_lifts", "caption_odds", "caption_session", "evidence_from_captions"]
 
 F4 = npt.NDArray[np.float32]
 
@@ -71,7 +71,7 @@ def evidence_from_captions(
     made = describe(session, hop)
     meant = meanings(made, encoder, encoder.encode([note.text for note in session.notes]))
     return Evidence(
-        log_odds=_of_frames(made, meant),
+        log_odds=_of_frames(made, meant) * np.float32(_frame_counts(made, len(meant))),
         hop=hop,
         first=made.cells.first,
         observed=made.observed,
@@ -93,12 +93,32 @@ def caption_odds(made: Description, encoder: TextEncoder, vectors: F4, first: in
         first: number of the grid's first frame, in hops from zero of the session clock.
         n_frames: of the grid.
     """
+    lifts = caption_lifts(made, encoder, vectors, first, n_frames)
+    return np.asarray(lifts * _frame_counts(made, len(vectors)), np.float32)
+
+
+def caption_lifts(made: Description, encoder: TextEncoder, vectors: F4, first: int, n_frames: int) -> F4:
+    """The same of any texts, each frame for itself: not tempered as one of many that are to place a note.
+
+    Args:
+        made, encoder, first, n_frames: as for ``caption_odds``.
+        vectors: (n_texts, dimension), by the encoder.
+    """
     out = np.zeros((n_frames, len(vectors)), np.float32)
     at = made.cells.first - first
     low, high = max(0, at), min(n_frames, at + made.cells.n)
     if high > low:
         out[low:high] = _of_frames(made, meanings(made, encoder, vectors))[low - at : high - at]
     return out
+
+
+def caption_durations(made: Description, encoder: TextEncoder, vectors: F4) -> Floats:
+    """(n_notes, 2) mean and standard deviation of the log duration in seconds that captions expect of each note.
+
+    Args:
+        made, encoder, vectors: as for ``caption_odds``.
+    """
+    return _durations(made, meanings(made, encoder, vectors))
 
 
 def meanings(made: Description, encoder: TextEncoder, notes: F4) -> Floats:
@@ -119,9 +139,13 @@ def meanings(made: Description, encoder: TextEncoder, notes: F4) -> Floats:
 
 def _of_frames(made: Description, meant: Floats) -> F4:
     odds = _log_odds(made.strengths, _usual(made), meant)
-    odds *= min(1.0, made.cells.hop / _look_s(made, len(meant)))
     odds[~made.observed] = 0.0
     return odds.astype(np.float32)
+
+
+def _frame_counts(made: Description, n_notes: int) -> float:
+    """How many independent witnesses a frame is, at most 1."""
+    return min(1.0, made.cells.hop / _look_s(made, n_notes))
 
 
 def _usual(made: Description) -> npt.NDArray[np.floating]:

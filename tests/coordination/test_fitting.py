@@ -205,7 +205,7 @@ def test_functions_losses_and_objectives_are_used_and_come_back(choice, tmp_path
 
 def test_embeddings_say_what_the_evidence_says(trained):
     session = untold(made_session(60))
-    table, embedded, nothing = trained.embed(session)
+    table, embedded, nothing, _ = trained.embed(session)
     texts = trained.embed_texts([note.text for note in session.notes])
     assert embedded.shape == (table.n_frames, trained.plan.dimension) and nothing.shape == (table.n_frames,)
     np.testing.assert_allclose(np.linalg.norm(embedded, axis=1), 1.0, atol=1e-5)

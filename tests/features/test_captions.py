@@ -7,6 +7,7 @@ from align.datatypes import Session, Stream
 from align.errors import ParameterError
 from align.features.captions import caption, caption_segments, describe
 from align.features.cells import Cells, ramp, sample_ranges, session_cells, span_cells, window_mean
+from align.features.motion import measure_motion
 from align.features.phrases import SOMETHING, TABLE
 
 RATE = 50.0
@@ -72,6 +73,46 @@ def test_a_device_turned_in_its_pocket_says_the_same():
 def test_a_wrist_says_nothing_about_posture():
     said = "; ".join(caption_segments(session(body(), name="left_wrist"), list(TIMES)))
     assert "at rest" not in said and "rhythmic steps near 1.8 Hz" in said
+
+
+def thigh():
+    """40 s in a trouser pocket: sit 0-10, stand up by 12, walk to 24, stand to 30, sit down by 32, sit on."""
+    t = np.arange(0, 40, 1 / RATE)
+    tilt = np.interp(t, [0, 10, 12, 30, 32, 40], np.radians([80, 80, 0, 0, 80, 80]))
+    walking = (t >= 12) & (t < 24)
+    stride = 2 * np.pi * 0.9
+    tilt += walking * 0.35 * np.sin(stride * t)
+    rng = np.random.default_rng(0)
+    acc = np.column_stack([np.cos(tilt), np.zeros_like(t), np.sin(tilt)]) + rng.normal(0, 0.004, (t.size, 3))
+    acc[:, 0] += walking * (0.35 * np.sin(2 * stride * t) + 0.3 * np.sin(4 * stride * t + 1))
+    acc += ((abs(t - 11) < 1) | (abs(t - 31) < 1))[:, None] * rng.normal(0, 0.1, acc.shape)
+    gyro = rng.normal(0, 0.01, acc.shape)
+    gyro[:, 1] += np.gradient(tilt, 1 / RATE)
+    return np.hstack([acc, gyro])
+
+
+THIGH = {
+    (2.0, 8.0): "leaning at rest",
+    (10.5, 11.5): "from leaning to upright",
+    (14.0, 22.0): "rhythmic steps near 1.8 Hz",
+    (25.5, 29.0): "upright at rest",
+    (30.5, 31.5): "from upright to leaning",
+    (34.0, 39.0): "leaning at rest",
+}
+
+
+def test_a_device_that_swings_is_worn_on_a_thigh():
+    said = caption_segments(session(thigh()), list(THIGH))
+    for words, (span, expected) in zip(said, THIGH.items(), strict=True):
+        assert expected in words.split("; "), (span, words)
+    assert not any("lying" in words for words in said)
+
+
+def test_a_pocket_needs_no_gyroscope():
+    named = Session("s", (Stream(thigh()[:, :3], RATE, "pocket", channels=ACC, units=("g",) * 3),))
+    assert [m.worn for m in measure_motion(named.streams[0], session_cells(named, 0.25))] == ["thigh"]
+    plain = session(body())
+    assert [m.worn for m in measure_motion(plain.streams[0], session_cells(plain, 0.25))] == ["trunk"]
 
 
 def test_without_walking_there_is_no_upright():

@@ -21,6 +21,7 @@ from align.coordination.network.encoding import encode_frames
 from align.coordination.plan import TrainingPlan
 from align.coordination.saved.model_format import (
     ABOUT,
+    FAMILIAR,
     FORMAT,
     WEIGHTS,
     calibration_out,
@@ -30,11 +31,12 @@ from align.coordination.saved.model_format import (
 )
 from align.coordination.saved.provenance import Provenance, text_identity
 from align.coordination.trust.durations import DurationModel
-from align.datatypes import Finding, Session
+from align.coordination.trust.familiarity import STRANGE_FROM, Familiar, trust_in
+from align.datatypes import Finding, Floats, Session
 from align.errors import InputError
 from align.features.captions import describe
 from align.features.frames import FrameTable
-from align.matching.captioned import caption_odds
+from align.matching.captioned import caption_durations, caption_odds
 from align.text.protocol import TextEncoder
 
 __all__ = ["Coordination", "bundle_files", "new_coordinator"]
@@ -52,7 +54,9 @@ class Coordination:
     it does; ``reach``: 1 when it may point anywhere into the span, 0 at its middle alone. ``nothing``: prior
     probability that a note refers to nothing in its recording; ``calibration``: what posteriors were worth on
     people held out, where that was measured. ``captions``: how much what captions say of a frame counts beside what
-    the network says, in [0, 1] (``align.matching.captioned``). ``provenance``: what it was made from, where known.
+    the network says, in [0, 1] (``align.matching.captioned``). ``familiar``: what frames of training look like; of a
+    session that looks like nothing of the kind the network's word counts less and the captions' in full.
+    ``provenance``: what it was made from, where known.
     """
 
     layout: Layout
@@ -67,6 +71,7 @@ class Coordination:
     nothing: float = _NOTHING
     calibration: Calibration | None = None
     captions: float = 0.0
+    familiar: Familiar | None = None
     provenance: Provenance | None = None
 
     @classmethod
@@ -126,6 +131,22 @@ class Coordination:
         """
         return dataclasses.replace(self, provenance=provenance)
 
+    def with_familiar(self, familiar: Familiar) -> Coordination:
+        """A copy that knows what frames of training look like.
+
+        Args:
+            familiar: as fitted.
+        """
+        return dataclasses.replace(self, familiar=familiar)
+
+    def strangeness(self, inputs: np.ndarray) -> float:
+        """In [0, 1]: how little a session looks like those of training; 0 where that is not known.
+
+        Args:
+            inputs: (n_frames, n_features) f4, from ``model_inputs``.
+        """
+        return 0.0 if self.familiar is None else self.familiar.strangeness(inputs, self.layout)
+
     def evidence(self, session: Session) -> Evidence:
         """How well each frame of a session fits each of its notes; one column per note.
 
@@ -142,6 +163,10 @@ class Coordination:
     def evidence_for(self, session: Session, vectors: np.ndarray) -> Evidence:
         """The same for notes of which only the vectors are known.
 
+        Of a session that is strange to the model the network's log odds count less (``trust_in``), what captions say
+        is added and durations are those that they expect, all as much as it is strange. The calibration is of sessions
+        like those of training: one that is more strange than not has none.
+
         Args:
             session: with at least one stream that the model knows; its notes are not looked at.
             vectors: (n_notes, text dimension) f4, one row per note; zeros where there is nothing to go by.
@@ -150,12 +175,18 @@ class Coordination:
             InputError: E-MODEL-STREAMS, E-MODEL-CHANNELS.
         """
         table = session_table(session, self.layout.hop, self.layout)
-        evidence = self.evidence_of(table, model_inputs(table, self.layout), vectors)
-        if not self.captions or not len(vectors):
+        inputs = model_inputs(table, self.layout)
+        strange = self.strangeness(inputs)
+        evidence = self.evidence_of(table, inputs, vectors)
+        del inputs  # as large as what follows
+        weight = max(self.captions, strange)
+        if not weight or not len(vectors):
             return evidence
         made = describe(session, table.hop)
+        if strange:
+            evidence = _tempered(evidence, strange, caption_durations(made, self.encoder, vectors))
         said = caption_odds(made, self.encoder, vectors, table.first, table.n_frames)
-        return _with_captions(evidence, said, self.captions, vectors)
+        return _with_captions(evidence, said, weight, vectors)
 
     def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
         """What the network alone says of frames and vectors.
@@ -209,23 +240,26 @@ class Coordination:
         """
         return layout_findings(session, self.layout)
 
-    def embed(self, session: Session) -> tuple[FrameTable, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def embed(
+        self, session: Session
+    ) -> tuple[FrameTable, npt.NDArray[np.float32], npt.NDArray[np.float32], float]:
         """Where each frame of a session lies in the space shared with texts.
 
         Args:
             session: with at least one stream that the model knows; its notes are not looked at.
 
         Returns:
-            The session's frames; embeddings (n_frames, d) f4 of unit norm; the logit of "nothing" (n_frames,) f4.
-            A frame's log odds of a text are ``scale * agreement - nothing``.
+            The session's frames; embeddings (n_frames, d) f4 of unit norm; the logit of "nothing" (n_frames,) f4;
+            how strange the session is, in [0, 1]. A frame's log odds of a text are ``scale * agreement - nothing``.
 
         Raises:
             InputError: E-MODEL-EMPTY, the model was never trained; E-MODEL-STREAMS, E-MODEL-CHANNELS.
         """
         network = self.trained()
         table = session_table(session, self.layout.hop, self.layout)
-        made = encode_frames(network.stream, model_inputs(table, self.layout))
-        return table, made.vectors, made.nothing
+        inputs = model_inputs(table, self.layout)
+        made = encode_frames(network.stream, inputs)
+        return table, made.vectors, made.nothing, self.strangeness(inputs)
 
     def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(n, d) f4: each text in the space shared with frames, unit norm; zeros for a text that says nothing.
@@ -257,6 +291,19 @@ class Coordination:
         """SHA-256 of the saved bytes."""
         files = bundle_files(self)
         return hashlib.sha256(files[ABOUT]).hexdigest()
+
+
+def _tempered(evidence: Evidence, strange: float, durations: Floats) -> Evidence:
+    """Of a strange session the network says little, and how long things last there is as captions expect."""
+    trust = trust_in(strange)
+    return dataclasses.replace(
+        evidence,
+        log_odds=np.float32(trust) * evidence.log_odds,
+        gain=trust * evidence.gain,
+        durations=(1.0 - strange) * evidence.durations + strange * durations,
+        calibration=evidence.calibration if strange < STRANGE_FROM else None,
+        strange=strange,
+    )
 
 
 def _with_captions(
@@ -298,6 +345,9 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
     tensors["layout.shift"] = torch.from_numpy(layout.shift.copy())
     tensors["layout.scale"] = torch.from_numpy(layout.scale.copy())
     tensors["durations.weights"] = torch.from_numpy(durations.weights.copy())
+    if model.familiar is not None:
+        parts = {field.name: getattr(model.familiar, field.name) for field in dataclasses.fields(Familiar)}
+        tensors |= {FAMILIAR + name: torch.from_numpy(part.copy()) for name, part in parts.items()}
     check_tensors(tensors)
     weights = save(tensors)
     about: dict[str, object] = {

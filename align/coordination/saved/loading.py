@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from align.coordination.inputs.layout import Layout
@@ -15,6 +16,7 @@ from align.coordination.plan import TrainingPlan
 from align.coordination.saved.bundle import Coordination, new_coordinator
 from align.coordination.saved.model_format import (
     ABOUT,
+    FAMILIAR,
     FORMAT,
     MIGRATIONS,
     WEIGHTS,
@@ -25,6 +27,7 @@ from align.coordination.saved.model_format import (
 )
 from align.coordination.saved.provenance import Provenance, check_text_identity
 from align.coordination.trust.durations import DurationModel
+from align.coordination.trust.familiarity import Familiar
 from align.errors import InputError, ParameterError, UnsafeError
 from align.text.choose import text_encoder
 from align.text.protocol import TextEncoder
@@ -119,6 +122,7 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
         tensors.pop("layout.scale").numpy(),
         tuple(_names(u) for u in about.get("units", ())),
     )
+    familiar = {k: tensors.pop(k).numpy() for k in sorted(tensors) if k.startswith(FAMILIAR)}
     encoder = _known_encoder(about["text"])
     durations = DurationModel(
         float(about["duration_mean"]), tensors.pop("durations.weights").numpy(), float(about["duration_sd"])
@@ -133,6 +137,12 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     model = model.with_confidence(
         float(about["nothing"]), calibration_in(about["calibration"]), float(about["captions"])
     )
+    if familiar:
+        known = Familiar(**{k.removeprefix(FAMILIAR): v for k, v in familiar.items()})
+        known.distances(
+            np.zeros((1, layout.n_features), np.float32), layout
+        )  # of the layout's columns, or ValueError
+        model = model.with_familiar(known)
     made = about.get("provenance")
     return (
         model if made is None else model.with_provenance(Provenance(**{**made, "data": _names(made["data"])}))

@@ -17,6 +17,7 @@ from align.errors import InputError
 
 __all__ = [
     "ABOUT",
+    "FAMILIAR",
     "FORMAT",
     "MIGRATIONS",
     "WEIGHTS",
@@ -29,6 +30,7 @@ __all__ = [
 
 FORMAT = "align-coordination/2"
 WEIGHTS, ABOUT = "model.safetensors", "model.json"
+FAMILIAR = "familiar."  # what its tensors' names begin with; the first models of format 2 had none
 _TINY, _HUGE = 1e-30, 1e30
 _NUMBERS = {  # in the JSON: least and most
     "hop": (_TINY, _HUGE),

@@ -12,6 +12,7 @@ from align import clock
 from align.coordination.saved.bundle import Coordination
 from align.datatypes import Session
 from align.errors import ParameterError
+from align.features.captions import Description, describe
 
 __all__ = ["EmbeddedSession", "Query", "agreement", "as_embedded", "combine", "embed_session", "unit_rows"]
 
@@ -34,6 +35,8 @@ class EmbeddedSession:
         nothing: f4 (n,) logit of "nothing that a note would speak of".
         calm: the 95th percentile of ``nothing`` over the observed frames of the whole session.
         epoch: UTC nanoseconds of second 0, or None.
+        strange: in [0, 1], how little the session looks like those that the model was trained on.
+        described: what captions say of the session, where that counts beside the network.
     """
 
     name: str
@@ -44,6 +47,8 @@ class EmbeddedSession:
     nothing: F4
     calm: float
     epoch: int | None = None
+    strange: float = 0.0
+    described: Description | None = None
 
     @property
     def n_frames(self) -> int:
@@ -114,11 +119,20 @@ def embed_session(model: Coordination, session: Session) -> EmbeddedSession:
     Raises:
         InputError: E-MODEL-EMPTY, E-MODEL-STREAMS, E-MODEL-CHANNELS.
     """
-    table, vectors, nothing = model.embed(session)
+    table, vectors, nothing, strange = model.embed(session)
     seen = nothing[table.observed]
     calm = float(np.quantile(seen, _CALM)) if seen.size else 0.0
     return EmbeddedSession(
-        session.name, table.hop, table.first, table.observed, vectors, nothing, calm, session.epoch
+        session.name,
+        table.hop,
+        table.first,
+        table.observed,
+        vectors,
+        nothing,
+        calm,
+        session.epoch,
+        strange,
+        describe(session, table.hop) if model.captions or strange else None,
     )
 
 

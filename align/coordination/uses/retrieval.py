@@ -12,7 +12,7 @@ from align.coordination.saved.bundle import Coordination
 from align.coordination.uses.embedded import EmbeddedSession, Query, as_embedded
 from align.coordination.uses.index import F4, EmbeddingIndex, Rows, checked_queries
 from align.coordination.uses.occurrences import occurrences
-from align.coordination.uses.zero_shot import classify, log_odds
+from align.coordination.uses.zero_shot import caption_part, classify, log_odds
 from align.datatypes import Session
 from align.errors import ParameterError
 
@@ -89,13 +89,22 @@ def search_spans(
     hits: list[Hit] = []
     for number, session in enumerate(given):
         embedded = as_embedded(model, session)
-        odds = np.float32(model.sharpness) * log_odds(model, embedded, vector[None])[:, 0]
+        odds = log_odds(model, embedded, vector[None])[:, 0] + _said(model, embedded, asked)
+        odds *= np.float32(model.sharpness)
         in_frames = mean - float(np.log(embedded.hop)), sd
         for place in occurrences(odds, embedded.observed, in_frames, k):
             start, end = embedded.seconds(place.start, place.end)
             hits.append(Hit(number, start, end, place.probability, place.log_odds / model.sharpness))
     hits.sort(key=lambda hit: (-round(hit.probability, 3), -hit.log_odds, hit.session, hit.start))
     return tuple(hits[:k])
+
+
+def _said(model: Coordination, embedded: EmbeddedSession, asked: Query) -> F4:
+    """(n_frames,) what captions add to the log odds of a query of texts; of sums with spans or less texts: nothing."""
+    texts = [part for part in asked.plus if isinstance(part, str)]
+    if asked.minus or len(texts) < len(asked.plus):
+        return np.zeros(embedded.n_frames, np.float32)
+    return np.asarray(caption_part(model, embedded, texts).mean(axis=1), np.float32)
 
 
 def describe_span(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from align.coordination.saved.bundle import Coordination
+from align.coordination.trust.familiarity import trust_in
 from align.coordination.uses.embedded import (
     EmbeddedSession,
     agreement,
@@ -17,8 +18,9 @@ from align.coordination.uses.embedded import (
 )
 from align.datatypes import Floats, Session, frozen_array, set_fields
 from align.errors import ParameterError
+from align.matching.captioned import caption_lifts
 
-__all__ = ["ELSE", "TEMPLATES", "Classification", "classify", "label_vectors", "log_odds"]
+__all__ = ["ELSE", "TEMPLATES", "Classification", "caption_part", "classify", "label_vectors", "log_odds"]
 
 F4 = npt.NDArray[np.float32]
 #: Ways of saying a label whose mean direction may stand for it; the label alone is the first.
@@ -87,6 +89,8 @@ def classify(
     nothing happens, "nothing" must outdo every text, so it says how strong an agreement of this model counts as good,
     and half of that is about where right texts part from wrong ones. With "nothing" alone any label would beat none at
     every frame on which something happens: in training a text is told apart from other texts there, not from nothing.
+    To these log odds comes what captions say, where they count for the model or the session is strange to it
+    (``Coordination.evidence_for``).
     Of a span: the normalised geometric mean of its frames' probabilities; neighbouring frames say much the same, so a
     long span is no surer than its frames.
 
@@ -111,6 +115,7 @@ def classify(
     _check_labels(labels, none=none)
     embedded = as_embedded(model, session)
     odds = log_odds(model, embedded, label_vectors(model, labels, templates))
+    odds += caption_part(model, embedded, labels)
     logits = np.concatenate([odds, np.full((len(odds), 1), 0.0 if none else -np.inf, np.float32)], axis=1)
     log_p = logits - _log_sum(logits)
     if spans is None:
@@ -151,6 +156,8 @@ def label_vectors(model: Coordination, labels: Sequence[str], templates: Sequenc
 def log_odds(model: Coordination, embedded: EmbeddedSession, vectors: F4) -> F4:
     """(n_frames, n_texts) f4 log odds of each text against "none of these", see ``classify``; 0 where unobserved.
 
+    By the network alone, tempered where the session is strange to it.
+
     Args:
         model: trained.
         embedded: by the same model.
@@ -161,7 +168,23 @@ def log_odds(model: Coordination, embedded: EmbeddedSession, vectors: F4) -> F4:
     other = np.logaddexp(embedded.nothing, np.float32(ELSE * max(0.0, embedded.calm)))
     odds = scale * agreement(model, embedded.vectors, vectors) - other[:, None]
     odds[~embedded.observed] = 0.0
-    return odds
+    return np.asarray(np.float32(trust_in(embedded.strange)) * odds, np.float32)
+
+
+def caption_part(model: Coordination, embedded: EmbeddedSession, texts: Sequence[str]) -> F4:
+    """(n_frames, n_texts) f4: what captions add to ``log_odds``, 0 where they do not count in alignment either.
+
+    Args:
+        model: trained.
+        embedded: by the same model.
+        texts: as written.
+    """
+    if embedded.described is None:
+        return np.zeros((embedded.n_frames, len(texts)), np.float32)
+    vectors = model.encoder.encode(list(texts))
+    lifts = caption_lifts(embedded.described, model.encoder, vectors, embedded.first, embedded.n_frames)
+    lifts[~embedded.observed] = 0.0
+    return np.asarray(np.float32(max(model.captions, embedded.strange)) * lifts, np.float32)
 
 
 def _log_sum(logits: F4) -> F4:

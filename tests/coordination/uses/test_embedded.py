@@ -58,7 +58,7 @@ def test_pooling_is_the_mean_direction_of_what_was_observed() -> None:
 def test_the_model_embeds_a_session_once(trained: Coordination) -> None:
     session = made_session(9)
     own = embed_session(trained, session)
-    table, vectors, nothing = trained.embed(session)
+    table, vectors, nothing, _ = trained.embed(session)
     assert (own.name, own.hop, own.first) == (session.name, table.hop, table.first)
     np.testing.assert_array_equal(own.vectors, vectors)
     assert own.calm == pytest.approx(np.quantile(nothing[table.observed], 0.95))
