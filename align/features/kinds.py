@@ -17,7 +17,8 @@ __all__ = ["Group", "groups", "in_g", "in_rad_per_s", "judge_channel", "name_wor
 
 _KINDS: dict[str, frozenset[str]] = {
     "acceleration": frozenset({"acc", "accel", "accelerometer", "acceleration", "accelerations"}),
-    "rotation": frozenset({"gyr", "gyro", "gyroscope", "angular", "angvel"}),
+    "rotation": frozenset({"gyr", "gyro", "gyroscope", "angular", "angvel", "rotationrate"}),
+    "gravity": frozenset({"gravity"}),
     "heart rate": frozenset({"hr", "bpm", "heart", "heartrate", "pulse"}),
     "breathing": frozenset({"resp", "respiration", "respiratory", "breathing", "breath", "airflow"}),
     "temperature": frozenset({"temp", "temperature"}),
@@ -115,6 +116,8 @@ def judge_channel(name: str, unit: str) -> tuple[str | None, str, str]:
     if short:
         return ("acceleration" if short[1].startswith("a") else "rotation"), "", short[2]
     words = [w for word in name_words(name) for w in _split_axis(word)]
+    if "rotation" in words and "rate" in words:  # not the rotation vector of some phones
+        words = [w for w in words if w not in ("rotation", "rate")] + ["rotationrate"]
     axis = next((w for w in words if w in ("x", "y", "z")), "")
     rest = [w for w in words if w not in ("x", "y", "z", "axis")]
     for kind, names in _KINDS.items():

@@ -24,7 +24,7 @@ def level_strengths(stream: Stream, cells: Cells) -> dict[tuple[str, str], Float
     """
     out: dict[tuple[str, str], Floats] = {}
     for group in groups(stream):
-        if group.kind in ("acceleration", "rotation"):
+        if group.kind in ("acceleration", "gravity", "rotation"):
             continue
         name = f"{group.place} {group.kind}".strip()
         for column in group.columns:

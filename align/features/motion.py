@@ -4,7 +4,8 @@ General knowledge about such devices, none of it fitted: gravity gives the tilt 
 rhythm of 1.2 to 2.5 Hz; whoever walks is upright, so the tilt while walking is the tilt of an upright body;
 at rest, the same tilt means standing, a moderate other tilt sitting, a right angle lying. A device that swings
 by more than a trunk does while its wearer walks, or whose name says so ("pocket", "thigh"), is worn on a thigh:
-level at rest, and the wearer sits. A device on another limb ("wrist", "watch") says nothing about posture.
+level at rest, and the wearer sits. A device on another limb ("wrist", "watch") says nothing about posture,
+nor does acceleration from which gravity was taken ("user", "linear"), unless gravity is a channel, too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ Worn = Literal["trunk", "thigh", "limb"]
 
 _LIMBS = frozenset({"wrist", "watch", "arm", "hand", "finger", "ring", "ankle", "foot", "shoe", "shank"})
 _THIGHS = frozenset({"thigh", "pocket", "trousers", "leg"})
+_FREED = frozenset({"user", "linear"})
+_SORTS = _FREED | {"total", "body", "raw", "forces", "velocity", "calibrated"}
 _SWING = 1.25  # rad/s, root mean square: trunks turn by 0.6 to 1.1 at each step, thighs by 1.4 and more
 _STRIDES = 2.0  # least seconds of movement that show how a device swings
 _RHYTHM_S = 3.0  # window of the rhythm: four to seven steps
@@ -68,23 +71,41 @@ def measure_motion(stream: Stream, cells: Cells) -> list[Motion]:
     """One ``Motion`` per accelerometer of a stream, with the gyroscope of the same place if there is one, and
     one per gyroscope without an accelerometer. An accelerometer without a valid sample is left out."""
     found = groups(stream)
-    turns = {g.place: g for g in found if g.kind == "rotation"}
+    turns = {_where(g): g for g in found if g.kind == "rotation"}
+    weights = {_where(g): g for g in found if g.kind == "gravity" and len(g.columns) == 3}
     sensors = [g for g in found if g.kind == "acceleration"]
+    sensors += [g for at, g in weights.items() if at not in {_where(s) for s in sensors}]
     sensors = [g for g in sensors if np.isfinite(stream.values[:, list(g.columns)]).all(axis=1).any()]
-    places = {g.place for g in sensors}
-    alone = [_measure_turns(stream, cells, g) for g in turns.values() if g.place not in places]
-    return [_measure(stream, cells, g, turns.get(g.place)) for g in sensors] + alone
+    places = {_where(g) for g in sensors}
+    alone = [_measure_turns(stream, cells, g) for at, g in turns.items() if at not in places]
+    return [
+        _measure(stream, cells, g, turns.get(_where(g)), weights.get(_where(g)) if _is_freed(g) else None)
+        for g in sensors
+    ] + alone
 
 
-def _measure(stream: Stream, cells: Cells, acc: Group, gyro: Group | None) -> Motion:
+def _where(group: Group) -> str:
+    """The words of a group's names that say where it is worn, not what sort of acceleration or rate it is."""
+    return " ".join(w for w in group.place.split() if w not in _SORTS)
+
+
+def _is_freed(group: Group) -> bool:
+    """Whether the names say that gravity was taken out."""
+    return len(group.columns) == 3 and bool(set(group.place.split()) & _FREED)
+
+
+def _measure(stream: Stream, cells: Cells, acc: Group, gyro: Group | None, gravity: Group | None) -> Motion:
     values = stream.values[:, list(acc.columns)].astype(np.float64)
+    if gravity is not None:
+        values += stream.values[:, list(gravity.columns)]
     length = np.linalg.norm(values, axis=1)
     factor = in_g(acc.unit, float(np.median(length[np.isfinite(length)])))
     values *= 1.0 if factor is None else factor
     around = sample_ranges(stream, cells, max(1.0, 3.0 / stream.rate))
     mean = window_mean(values, around)
     variance = window_mean(values**2, around) - mean**2
-    hz, share = _rhythm(length, stream, cells)
+    has_weight = gravity is not None or not _is_freed(acc)
+    hz, share = _rhythm(length if has_weight else _mainly(values), stream, cells)
     rotation = yaw = np.full(cells.n, np.nan)
     if gyro is not None:
         rotation, rate = _turns(stream, cells, gyro)
@@ -103,8 +124,15 @@ def _measure(stream: Stream, cells: Cells, acc: Group, gyro: Group | None) -> Mo
         rhythm_hz=hz,
         rhythm=share,
         scaled=factor is not None,
-        worn=_worn(words, swing[np.isfinite(swing)] if len(acc.columns) == 3 else None, cells.hop),
+        worn=_worn(words, swing[np.isfinite(swing)] if has_weight and len(acc.columns) == 3 else None, cells.hop),
     )
+
+
+def _mainly(values: Floats) -> Floats:
+    """(n,) what happens along the direction in which most happens: without gravity a length has twice the rhythm."""
+    known = values[np.isfinite(values).all(axis=1)]
+    _, axes = np.linalg.eigh(np.cov(known.T) if len(known) > 1 else np.eye(values.shape[1]))
+    return np.asarray(values @ axes[:, -1], np.float64)
 
 
 def _worn(words: set[str], swing: Floats | None, hop: float) -> Worn:

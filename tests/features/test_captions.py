@@ -108,6 +108,20 @@ def test_a_device_that_swings_is_worn_on_a_thigh():
     assert not any("lying" in words for words in said)
 
 
+def test_gravity_that_was_taken_out_is_put_back_where_it_is_a_channel():
+    values = thigh()
+    tilt = np.linalg.norm(values[:, :3], axis=1, keepdims=True)
+    gravity = values[:, :3] / tilt
+    split = np.hstack([values[:, :3] - gravity, gravity, values[:, 3:]])
+    names = [f"{kind}.{axis}" for kind in ("userAcceleration", "gravity", "rotationRate") for axis in "xyz"]
+    whole = caption_segments(session(values), list(THIGH))
+    assert caption_segments(session(split, names, ("",) * 9), list(THIGH)) == whole
+    freed = "; ".join(caption_segments(session(split[:, :3], names[:3], ("g",) * 3), list(THIGH)))
+    assert "upright" not in freed and "leaning" not in freed and "rhythmic steps" in freed
+    weight = "; ".join(caption_segments(session(split[:, 3:6], names[3:6], ("g",) * 3), list(THIGH)))
+    assert "orientation changes" in weight
+
+
 def test_a_pocket_needs_no_gyroscope():
     named = Session("s", (Stream(thigh()[:, :3], RATE, "pocket", channels=ACC, units=("g",) * 3),))
     assert [m.worn for m in measure_motion(named.streams[0], session_cells(named, 0.25))] == ["thigh"]
