@@ -76,7 +76,7 @@ class PhraseWatch:
             return [[] for _ in self._phrases]
         from align.coordination.uses.embedded import embed_session
 
-        embedded = embed_session(self._model, session)
+        embedded = embed_session(self._model, session, captions=False)
         return [self._found(k, embedded) for k in range(len(self._phrases))]
 
     def told(self, found: list[list[_Place]], settled: float) -> Iterator[Event]:

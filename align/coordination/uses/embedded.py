@@ -36,7 +36,7 @@ class EmbeddedSession:
         calm: the 95th percentile of ``nothing`` over the observed frames of the whole session.
         epoch: UTC nanoseconds of second 0, or None.
         strange: in [0, 1], how little the session looks like those that the model was trained on.
-        described: what captions say of the session, where that counts beside the network.
+        described: what captions say of the session, or None: they are not to count beside the network.
     """
 
     name: str
@@ -109,12 +109,13 @@ class EmbeddedSession:
         return unit_rows(out)
 
 
-def embed_session(model: Coordination, session: Session) -> EmbeddedSession:
+def embed_session(model: Coordination, session: Session, *, captions: bool = True) -> EmbeddedSession:
     """Run the model over a session once; its notes are not looked at.
 
     Args:
         model: trained.
         session: with at least one stream that the model knows.
+        captions: describe it, too: classification and search hear both.
 
     Raises:
         InputError: E-MODEL-EMPTY, E-MODEL-STREAMS, E-MODEL-CHANNELS.
@@ -132,7 +133,7 @@ def embed_session(model: Coordination, session: Session) -> EmbeddedSession:
         calm,
         session.epoch,
         strange,
-        describe(session, table.hop) if model.captions or strange else None,
+        describe(session, table.hop) if captions else None,
     )
 
 

@@ -92,7 +92,7 @@ def suggest(model: Coordination, sessions: Sequence[Session], k: int = 10) -> tu
 
 
 def _candidates(model: Coordination, session: Session, texts: F4 | None) -> list[_Candidate]:
-    embedded = embed_session(model, session)
+    embedded = embed_session(model, session, captions=False)
     if not embedded.observed.any():
         return []
     usual = float(np.exp(model.durations.mean))

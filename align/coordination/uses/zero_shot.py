@@ -89,8 +89,9 @@ def classify(
     nothing happens, "nothing" must outdo every text, so it says how strong an agreement of this model counts as good,
     and half of that is about where right texts part from wrong ones. With "nothing" alone any label would beat none at
     every frame on which something happens: in training a text is told apart from other texts there, not from nothing.
-    To these log odds comes what captions say, where they count for the model or the session is strange to it
-    (``Coordination.evidence_for``).
+    To these log odds comes what captions say of the frame in general words: two witnesses who judge by different
+    things, of whom the captions also know labels that training never heard of. Of a session that is strange to the
+    model the network's count less.
     Of a span: the normalised geometric mean of its frames' probabilities; neighbouring frames say much the same, so a
     long span is no surer than its frames.
 
@@ -172,7 +173,7 @@ def log_odds(model: Coordination, embedded: EmbeddedSession, vectors: F4) -> F4:
 
 
 def caption_part(model: Coordination, embedded: EmbeddedSession, texts: Sequence[str]) -> F4:
-    """(n_frames, n_texts) f4: what captions add to ``log_odds``, 0 where they do not count in alignment either.
+    """(n_frames, n_texts) f4: what captions add to ``log_odds``; 0 where the session was not described.
 
     Args:
         model: trained.
@@ -184,7 +185,7 @@ def caption_part(model: Coordination, embedded: EmbeddedSession, texts: Sequence
     vectors = model.encoder.encode(list(texts))
     lifts = caption_lifts(embedded.described, model.encoder, vectors, embedded.first, embedded.n_frames)
     lifts[~embedded.observed] = 0.0
-    return np.asarray(np.float32(max(model.captions, embedded.strange)) * lifts, np.float32)
+    return lifts
 
 
 def _log_sum(logits: F4) -> F4:

@@ -96,7 +96,7 @@ def test_of_a_familiar_session_nothing_changes(trained: Coordination) -> None:
 
 def test_classification_and_search_temper_the_network_likewise(trained: Coordination) -> None:
     labels = list(STATES)
-    embedded = embed_session(dataclasses.replace(trained, captions=0.0), other_device(made_session(20)))
+    embedded = embed_session(trained, other_device(made_session(20)))
     vectors = label_vectors(trained, labels)
     plain = log_odds(trained, dataclasses.replace(embedded, strange=0.0), vectors)
     np.testing.assert_allclose(log_odds(trained, embedded, vectors), 0.15 * plain, rtol=1e-4, atol=1e-5)

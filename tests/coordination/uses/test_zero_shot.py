@@ -9,7 +9,14 @@ import pytest
 
 from align.coordination import Coordination
 from align.coordination.uses.embedded import EmbeddedSession, embed_session, unit_rows
-from align.coordination.uses.zero_shot import TEMPLATES, Classification, classify, label_vectors, log_odds
+from align.coordination.uses.zero_shot import (
+    TEMPLATES,
+    Classification,
+    caption_part,
+    classify,
+    label_vectors,
+    log_odds,
+)
 from align.errors import ParameterError
 from tests.coordination.sessions import STATES, made_session
 
@@ -18,8 +25,7 @@ LABELS = list(STATES)
 
 @pytest.fixture(scope="module")
 def embedded(trained: Coordination) -> EmbeddedSession:
-    """Without captions, which count beside a model of so few sessions: see tests of familiarity."""
-    return embed_session(dataclasses.replace(trained, captions=0.0), made_session(20))
+    return embed_session(trained, made_session(20))
 
 
 def test_rows_sum_to_one_and_frames_are_the_observed_ones(
@@ -37,10 +43,12 @@ def test_the_probability_by_its_definition(trained: Coordination, embedded: Embe
     found = classify(trained, embedded, LABELS)
     assert trained.network is not None
     scale = float(trained.network.scale.detach())
+    said = caption_part(trained, embedded, LABELS)
+    assert said.any()
     for k in (0, 7, embedded.n_frames - 1):
         logits = [scale * float(embedded.vectors[k] @ t) for t in trained.embed_texts(LABELS)]
         other = np.exp(embedded.nothing[k]) + np.exp(0.45 * max(0.0, embedded.calm))
-        weights = np.append(np.exp(logits), other)
+        weights = np.append(np.exp(logits + said[k]), other)
         np.testing.assert_allclose(found.probabilities[k], weights / weights.sum(), atol=1e-4)
 
 
