@@ -105,7 +105,9 @@ def look_up(
 
 
 def _pooled(model: Coordination, session: Session) -> np.ndarray:
-    return embed_session(model, session, captions=False).pooled([(r.start, r.end) for r in session.truth or ()])
+    return embed_session(model, session, captions=False).pooled(
+        [(r.start, r.end) for r in session.truth or ()]
+    )
 
 
 def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> dict[str, Found]:

@@ -1,12 +1,14 @@
-"""Labels and data that training never saw: classification by text alone.
+"""Labels and data that training never saw: classification by text alone; and what else a model is used for.
 
-    python -m benchmarks.zero_shot [labels] [transfer] [--sets hapt sounds] [--most 1] [--seed 0]
+    python -m benchmarks.zero_shot [labels] [transfer] [uses] [--sets hapt sounds] [--most 1] [--seed 0]
 
 labels: people held out by folds. Every true span is classified by the labels' own words ("walking upstairs") or by
 wordings that training was kept from, and once more by a model that never heard anything of one label: its spans are
 left in the recordings, but count for nothing (rows without text), and the question is how often they get that label.
 transfer: train on hapt, classify tug's phone, and the other way round, all labels given as text. Which label of one
 set is which of the other is said here (SHARED) and nowhere else. Beside everything stands the majority class.
+uses: retrieval both ways, search, and all frames with "none of these" among the answers, as `align eval` counts them,
+on the same folds.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +34,7 @@ from benchmarks.alignment import folds, read, reworded
 from benchmarks.interleaved import machine
 from pipelines.settings import load_settings
 from pipelines.train import train_model
-from pipelines.uses import spoken
+from pipelines.uses import score_uses, spoken
 
 #: What is asked for in words -> its labels in hapt and in tug.
 SHARED = {
@@ -52,6 +55,19 @@ HEADS = (
     "ECE",
     "frames right",
     "of frames, majority",
+)
+USES = (
+    "set",
+    "text to span, recall@1",
+    "mean average precision",
+    "span to text, recall@1",
+    "MRR",
+    "search: first hit right",
+    "true spans found",
+    "ECE",
+    "frames with none: accuracy",
+    "macro-F1",
+    "ECE",
 )
 Answers = list[tuple[str, str, float, int, int]]  # true label, answer, probability, frames right, frames
 
@@ -170,6 +186,22 @@ def transfer(data: Path, seed: int) -> list[str]:
     return rows
 
 
+def uses(data: Path, name: str, most: int, seed: int) -> list[str]:
+    """A row a fold: what `align eval` says of a model's uses."""
+    rows = []
+    for fold, (train, test) in enumerate(folds(read(data, name), 5)):
+        if fold >= most:
+            break
+        found: dict[str, Any] = score_uses(trained(train, seed), test)
+        there, back = (found["retrieval"][way] for way in ("text_to_span", "span_to_text"))
+        search, frames = found["search"], found["zero_shot"]["with_none"]
+        shown = [there["recall_at_1"], there["mean_average_precision"], back["recall_at_1"], back["mrr"]]
+        shown += [search["first_right"], search["r_precision"], search["ece"]]
+        shown += [frames["accuracy"], frames["macro_f1"], frames["ece"]]
+        rows.append(f"| {name}, fold {fold} | {' | '.join(f'{value:.3f}' for value in shown)} |")
+    return rows
+
+
 def _all(sessions: Sequence[Session], side: int) -> list[str]:
     """Every label of the set, as in SHARED where it is there."""
     known = {pair[side]: text for text, pair in SHARED.items() if pair[side]}
@@ -188,12 +220,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
     rows: list[str] = []
+    used = [
+        r
+        for name in options.sets
+        if "uses" in options.parts
+        for r in uses(data, name, options.most, options.seed)
+    ]
     if "labels" in options.parts:
         for name in options.sets:
             rows += unseen_labels(data, name, options.most, options.seed)
     if "transfer" in options.parts:
         rows += transfer(data, options.seed)
-    print(f"\n| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}\n" + "\n".join(rows))
+    for heads, lines in ((HEADS, rows), (USES, used)):
+        if lines:
+            print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}\n" + "\n".join(lines))
     print(f"\n{machine()}")
 
 
