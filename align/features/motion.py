@@ -124,7 +124,9 @@ def _measure(stream: Stream, cells: Cells, acc: Group, gyro: Group | None, gravi
         rhythm_hz=hz,
         rhythm=share,
         scaled=factor is not None,
-        worn=_worn(words, swing[np.isfinite(swing)] if has_weight and len(acc.columns) == 3 else None, cells.hop),
+        worn=_worn(
+            words, swing[np.isfinite(swing)] if has_weight and len(acc.columns) == 3 else None, cells.hop
+        ),
     )
 
 
