@@ -24,8 +24,10 @@ __all__ = ["Motion", "measure_motion", "motion_strengths"]
 
 Worn = Literal["trunk", "thigh", "limb"]
 
-_LIMBS = frozenset({"wrist", "watch", "arm", "hand", "finger", "ring", "ankle", "foot", "shoe", "shank"})
-_THIGHS = frozenset({"thigh", "pocket", "trousers", "leg"})
+_LIMBS = frozenset(
+    {"wrist", "watch", "arm", "hand", "finger", "ring", "ankle", "foot", "shoe", "leg", "shank"}
+)
+_THIGHS = frozenset({"thigh", "pocket", "trousers"})
 _FREED = frozenset({"user", "linear"})
 _SORTS = _FREED | {"total", "body", "raw", "forces", "velocity", "calibrated"}
 _SWING = 1.25  # rad/s, root mean square: trunks turn by 0.6 to 1.1 at each step, thighs by 1.4 and more

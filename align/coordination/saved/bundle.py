@@ -175,21 +175,18 @@ class Coordination:
             InputError: E-MODEL-STREAMS, E-MODEL-CHANNELS.
         """
         table = session_table(session, self.layout.hop, self.layout)
-        inputs = model_inputs(table, self.layout)
-        strange = self.strangeness(inputs)
-        evidence = self.evidence_of(table, inputs, vectors)
-        del inputs  # as large as what follows
-        weight = max(self.captions, strange)
+        evidence = self.evidence_of(table, model_inputs(table, self.layout), vectors)
+        weight = max(self.captions, evidence.strange)
         if not weight or not len(vectors):
             return evidence
         made = describe(session, table.hop)
-        if strange:
-            evidence = _tempered(evidence, strange, caption_durations(made, self.encoder, vectors))
+        if evidence.strange:
+            evidence = _tempered(evidence, caption_durations(made, self.encoder, vectors))
         said = caption_odds(made, self.encoder, vectors, table.first, table.n_frames)
         return _with_captions(evidence, said, weight, vectors)
 
     def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
-        """What the network alone says of frames and vectors.
+        """What the network alone says of frames and vectors, and how strange they are to it.
 
         Args:
             table: the session's frames.
@@ -197,7 +194,7 @@ class Coordination:
             vectors: as for ``evidence_for``.
         """
         similarity = np.zeros((table.n_frames, len(vectors)), np.float32)
-        log_odds, gain = similarity, np.zeros(0)
+        log_odds, gain, strange = similarity, np.zeros(0), self.strangeness(inputs)
         if self.network is not None:
             made = encode_frames(self.network.stream, inputs)
             del inputs  # as large as what follows
@@ -230,6 +227,7 @@ class Coordination:
             nothing=self.nothing,
             calibration=self.calibration,
             gain=gain,
+            strange=strange,
         )
 
     def findings(self, session: Session) -> tuple[Finding, ...]:
@@ -293,16 +291,15 @@ class Coordination:
         return hashlib.sha256(files[ABOUT]).hexdigest()
 
 
-def _tempered(evidence: Evidence, strange: float, durations: Floats) -> Evidence:
+def _tempered(evidence: Evidence, durations: Floats) -> Evidence:
     """Of a strange session the network says little, and how long things last there is as captions expect."""
-    trust = trust_in(strange)
+    strange, trust = evidence.strange, trust_in(evidence.strange)
     return dataclasses.replace(
         evidence,
         log_odds=np.float32(trust) * evidence.log_odds,
         gain=trust * evidence.gain,
         durations=(1.0 - strange) * evidence.durations + strange * durations,
         calibration=evidence.calibration if strange < STRANGE_FROM else None,
-        strange=strange,
     )
 
 

@@ -139,9 +139,7 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     )
     if familiar:
         known = Familiar(**{k.removeprefix(FAMILIAR): v for k, v in familiar.items()})
-        known.distances(
-            np.zeros((1, layout.n_features), np.float32), layout
-        )  # of the layout's columns, or ValueError
+        known.distances(np.zeros((1, layout.n_features), np.float32), layout)  # ValueError: other columns
         model = model.with_familiar(known)
     made = about.get("provenance")
     return (
