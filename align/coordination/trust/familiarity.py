@@ -32,7 +32,7 @@ __all__ = ["STRANGE_FROM", "Familiar", "fit_familiar", "strange_findings", "trus
 _AXES = 32
 _LEAST_VARIANCE = 0.02  # squared robust deviations: what is steadier than this is not held against a session
 _STRANGE = (1.2, 1.5)  # deviations by column, see above
-_TRUST = 0.25  # how much a network's word counts of a session that is wholly strange
+_TRUST = 0.15  # how much a network's word counts of a session that is wholly strange
 #: Strangeness from which a session is more strange than not.
 STRANGE_FROM = 0.5
 _ROWS = 32_768  # frames looked at at once
@@ -125,13 +125,13 @@ def fit_familiar(examples: Iterable[F4], layout: Layout) -> Familiar:
 
 
 def trust_in(strangeness: float) -> float:
-    """How much a network's log odds count of a session, in [0.25, 1].
+    """How much a network's log odds count of a session, in [0.15, 1].
 
     Args:
         strangeness: of the session, in [0, 1].
 
     >>> trust_in(0.0), trust_in(1.0)
-    (1.0, 0.25)
+    (1.0, 0.15)
     """
     return 1.0 - (1.0 - _TRUST) * strangeness
 

@@ -79,8 +79,8 @@ def test_of_a_strange_session_captions_count_and_the_network_little(trained: Coo
     evidence = model.evidence(session)
     full = dataclasses.replace(model, captions=1.0, familiar=None).evidence(session)
     said = full.log_odds - plain.log_odds
-    np.testing.assert_allclose(evidence.log_odds, 0.25 * plain.log_odds + said, atol=1e-4)
-    np.testing.assert_allclose(evidence.gain, 0.25 * plain.gain, atol=1e-6)
+    np.testing.assert_allclose(evidence.log_odds, 0.15 * plain.log_odds + said, atol=1e-4)
+    np.testing.assert_allclose(evidence.gain, 0.15 * plain.gain, atol=1e-6)
     assert evidence.strange == 1.0 and evidence.calibration is None
     assert np.abs(evidence.durations - plain.durations).max() > 0
 
@@ -99,10 +99,10 @@ def test_classification_and_search_temper_the_network_likewise(trained: Coordina
     embedded = embed_session(trained, other_device(made_session(20)))
     vectors = label_vectors(trained, labels)
     plain = log_odds(trained, dataclasses.replace(embedded, strange=0.0), vectors)
-    np.testing.assert_allclose(log_odds(trained, embedded, vectors), 0.25 * plain, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(log_odds(trained, embedded, vectors), 0.15 * plain, rtol=1e-4, atol=1e-5)
     said = caption_part(trained, embedded, labels)
     assert said.any()
-    logits = np.concatenate([0.25 * plain + said, np.zeros((embedded.n_frames, 1))], axis=1)
+    logits = np.concatenate([0.15 * plain + said, np.zeros((embedded.n_frames, 1))], axis=1)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(
         classify(trained, embedded, labels).probabilities, p[embedded.observed], atol=1e-4
@@ -144,5 +144,5 @@ def test_parts_that_do_not_fit(mean, axes, variances) -> None:
 
 
 def test_trust_falls_and_is_said() -> None:
-    assert trust_in(0.0) == 1.0 and trust_in(1.0) == pytest.approx(0.25)
+    assert trust_in(0.0) == 1.0 and trust_in(1.0) == pytest.approx(0.15)
     assert strange_findings(0.3) == () and strange_findings(0.5)[0].code == "W-MODEL-STRANGE"
