@@ -1,12 +1,15 @@
 """Labels and data that training never saw: classification by text alone; and what else a model is used for.
 
-    python -m benchmarks.zero_shot [labels] [transfer] [uses] [--sets hapt sounds] [--most 1] [--seed 0]
+    python -m benchmarks.zero_shot [labels] [transfer] [strange] [uses] [--sets hapt sounds] [--most 1] [--seed 0]
 
 labels: people held out by folds. Every true span is classified by the labels' own words ("walking upstairs") or by
 wordings that training was kept from, and once more by a model that never heard anything of one label: its spans are
 left in the recordings, but count for nothing (rows without text), and the question is how often they get that label.
 transfer: train on hapt, classify tug's phone, and the other way round, all labels given as text. Which label of one
-set is which of the other is said here (SHARED) and nowhere else. Beside everything stands the majority class.
+set is which of the other is said here (SHARED) and nowhere else. Beside everything stands the majority class, and
+what captions say without any network.
+strange: how far sessions lie from those of training (people held out by folds, and with "transfer" the other set), and
+how well their untimed notes are placed by the model, by the same model if it did not notice, and by captions alone.
 uses: retrieval both ways, search, and all frames with "none of these" among the answers, as `align eval` counts them,
 on the same folds.
 """
@@ -24,13 +27,14 @@ from typing import Any
 import numpy as np
 
 from align.coordination import Coordination
+from align.coordination.inputs.layout import model_inputs, session_table
 from align.coordination.uses.embedded import embed_session
 from align.coordination.uses.zero_shot import TEMPLATES, classify
 from align.datatypes import Session
 from align.errors import AlignError
-from align.metrics import calibration_error
+from align.metrics import calibration_error, pool
 from align.metrics.retrieval import macro_f1
-from benchmarks.alignment import folds, read, reworded
+from benchmarks.alignment import by_method, folds, read, reworded
 from benchmarks.interleaved import machine
 from pipelines.settings import load_settings
 from pipelines.train import train_model
@@ -69,13 +73,30 @@ USES = (
     "macro-F1",
     "ECE",
 )
+STRANGE = (
+    "set",
+    "sessions",
+    "distance: least / median / nine tenths / most",
+    "strangeness, mean",
+    "mean IoU of untimed notes",
+    "if it were not noticed",
+    "captions alone",
+)
 Answers = list[tuple[str, str, float, int, int]]  # true label, answer, probability, frames right, frames
 
 
 def answers(
-    model: Coordination, sessions: Sequence[Session], asked: dict[str, str], templates: Sequence[str]
+    model: Coordination,
+    sessions: Sequence[Session],
+    asked: dict[str, str],
+    templates: Sequence[str] = TEMPLATES[:1],
+    *,
+    network: bool = True,
 ) -> Answers:
-    """Each true span whose label is asked for, classified; ``asked`` maps a label of the truth to its text."""
+    """Each true span whose label is asked for, classified; ``asked`` maps a label of the truth to its text.
+
+    Without ``network`` its word is nil on every frame, and captions speak alone.
+    """
     texts = list(dict.fromkeys(asked.values()))
     out: Answers = []
     for session in sessions:
@@ -83,6 +104,10 @@ def answers(
         if not rows:
             continue
         embedded = embed_session(model, dataclasses.replace(session, truth=None))
+        if not network:
+            embedded = dataclasses.replace(
+                embedded, vectors=np.zeros_like(embedded.vectors), nothing=np.zeros_like(embedded.nothing)
+            )
         frames = classify(model, embedded, texts, none=False, templates=templates)
         middles = frames.spans.mean(axis=1)
         spans = [(r.start, r.end) for r in rows]
@@ -147,31 +172,31 @@ def unseen_labels(data: Path, name: str, most: int, seed: int) -> list[str]:
         lessons, questions = reworded(sessions, train, test, fold)
         model = trained(lessons, seed)
         words = {label: spoken(label) for label in kinds}
-        own["the labels' own words"] += answers(model, test, words, TEMPLATES[:1])
+        own["the labels' own words"] += answers(model, test, words)
         own["the same in four templates"] += answers(model, test, words, TEMPLATES)
         new = {r.label: r.text for s in questions for r in s.truth or ()}
         if len(set(new.values())) == len(new):
-            own["a wording kept from training"] += answers(model, test, new, TEMPLATES[:1])
+            own["a wording kept from training"] += answers(model, test, new)
         left_out = (
             kinds[fold % len(kinds)]
             if name != "hapt"
             else ("WALKING_UPSTAIRS", "SITTING", "SIT_TO_STAND")[fold % 3]
         )
         blind = trained(without_label(train, left_out), seed)
-        found = answers(blind, test, words, TEMPLATES[:1])
+        found = answers(blind, test, words)
         own["spans of a label never heard of"] += [a for a in found if a[0] == words[left_out]]
         print(f"  fold {fold}: never heard of {words[left_out]!r}", flush=True)
     return [line(name, how, found) for how, found in own.items() if found]
 
 
-def transfer(data: Path, seed: int) -> list[str]:
-    """Rows of the table from hapt to tug and back; a refusal is a row, too."""
+def transfer(data: Path, seed: int, parts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Rows of the tables from hapt to tug and back; a refusal is a row, too."""
     hapt = read(data, "hapt")
     tug = [
         dataclasses.replace(s, streams=tuple(x for x in s.streams if x.name == "phone"))
         for s in read(data, "tug")
     ]
-    rows = []
+    rows, strange = [], []
     for name, train, test, side in (("hapt to tug", hapt, tug, 1), ("tug to hapt", tug, hapt, 0)):
         model = trained(train, seed)
         for how, texts in (
@@ -180,10 +205,35 @@ def transfer(data: Path, seed: int) -> list[str]:
         ):
             asked = {SHARED[t][side] if t in SHARED else t: t if t in SHARED else spoken(t) for t in texts}
             try:
-                rows.append(line(name, how, answers(model, test, asked, TEMPLATES[:1])))
+                rows.append(line(name, how, answers(model, test, asked)))
+                alone = answers(model, test, asked, network=False)
+                rows.append(line(name, f"{how}, captions alone", alone))
             except AlignError as error:
                 rows.append(f"| {name} | {how} | refused: {error.code} | | | | | | | |")
-    return rows
+        if "strange" in parts:
+            strange.append(strange_line(name, model, test))
+    return rows, strange
+
+
+def strange_line(name: str, model: Coordination, sessions: Sequence[Session]) -> str:
+    """How far sessions lie from those of training, and how well their notes are placed."""
+    inputs = [model_inputs(session_table(s, model.layout.hop, model.layout), model.layout) for s in sessions]
+    assert model.familiar is not None
+    far = [float(np.nanmedian(model.familiar.distances(x, model.layout))) for x in inputs]
+    unaware = dataclasses.replace(model, familiar=None)
+    placed = [by_method("contrastive", m, sessions) for m in (model, unaware)]
+    placed.append(by_method("captions", None, sessions))
+    cells = [name, str(len(far)), " / ".join(f"{q:.2f}" for q in np.quantile(far, [0, 0.5, 0.9, 1]))]
+    cells.append(f"{np.mean([model.strangeness(x) for x in inputs]):.2f}")
+    return f"| {' | '.join([*cells, *(f'{pool(pairs).mean_iou:.3f}' for pairs in placed)])} |"
+
+
+def strange_people(data: Path, name: str, most: int, seed: int) -> list[str]:
+    """A row a fold: people held out."""
+    parts = list(folds(read(data, name), 5))[:most]
+    return [
+        strange_line(f"{name}, fold {i}", trained(train, seed), test) for i, (train, test) in enumerate(parts)
+    ]
 
 
 def uses(data: Path, name: str, most: int, seed: int) -> list[str]:
@@ -220,18 +270,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
     rows: list[str] = []
-    used = [
-        r
-        for name in options.sets
-        if "uses" in options.parts
-        for r in uses(data, name, options.most, options.seed)
-    ]
-    if "labels" in options.parts:
-        for name in options.sets:
+    used: list[str] = []
+    strange: list[str] = []
+    for name in options.sets:
+        if "labels" in options.parts:
             rows += unseen_labels(data, name, options.most, options.seed)
+        if "strange" in options.parts:
+            strange += strange_people(data, name, options.most, options.seed)
+        if "uses" in options.parts:
+            used += uses(data, name, options.most, options.seed)
     if "transfer" in options.parts:
-        rows += transfer(data, options.seed)
-    for heads, lines in ((HEADS, rows), (USES, used)):
+        more, stranger = transfer(data, options.seed, options.parts)
+        rows, strange = rows + more, strange + stranger
+    for heads, lines in ((HEADS, rows), (STRANGE, strange), (USES, used)):
         if lines:
             print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}\n" + "\n".join(lines))
     print(f"\n{machine()}")

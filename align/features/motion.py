@@ -10,6 +10,7 @@ nor does acceleration from which gravity was taken ("user", "linear"), unless gr
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -215,11 +216,13 @@ def motion_strengths(motion: Motion, cells: Cells) -> dict[str, Floats]:
     pace = np.nan_to_num(motion.rhythm_hz)
     steps = ramp(moving, 0.05, 0.12) * ramp(pace, 1.0, 1.3)
     running = ramp(moving, 0.5, 0.8) * ramp(pace, 2.1, 2.5) * rhythmic
+    gravity = _downwards(motion, cells)
+    tipped = _tipped(motion.worn, gravity, cells.hop)
     if (
         motion.worn == "thigh"
-    ):  # strides swing and jolt it: the rhythm is spread over harmonics, and walking is rough
+    ):  # strides swing and jolt it: the rhythm is spread over harmonics, walking is rough
         swing = np.sqrt(np.maximum(np.nan_to_num(motion.rotation) ** 2 - np.nan_to_num(motion.yaw) ** 2, 0.0))
-        steps *= ramp(swing, *_STRIDE) * (1.0 - _tipped(motion, cells))
+        steps *= ramp(swing, *_STRIDE) * (1.0 - tipped)
         running *= ramp(moving, 0.9, 1.3)
     else:
         steps *= rhythmic * ramp(pace, 2.9, 2.4)
@@ -231,7 +234,9 @@ def motion_strengths(motion: Motion, cells: Cells) -> dict[str, Floats]:
     out["restless"] = ramp(moving, 0.08, 0.2) * (1.0 - np.maximum(steps, running)) * (1.0 - turning)
     out |= _stairs(moving, pace, steps)
     if motion.worn != "limb":
-        out |= _postures(motion, cells, still, np.maximum(steps, running))
+        walking = np.maximum(steps, running)
+        out["change"] = tipped * (1.0 - walking)
+        out |= _postures(motion.worn, gravity, (still, walking, out["change"]), cells.hop)
     return out
 
 
@@ -254,22 +259,20 @@ def _stairs(moving: Floats, pace: Floats, steps: Floats) -> dict[str, Floats]:
     return {"stairs down": steps * harder, "stairs up": steps * slower}
 
 
-def _postures(motion: Motion, cells: Cells, still: Floats, steps: Floats) -> dict[str, Floats]:
-    down, before, after = _downwards(motion, cells)
-    change = _tipped(motion, cells) * (1.0 - steps)
-    out = {"change": change}
-    walked = (steps > 0.5) & np.isfinite(down).all(axis=1)
-    if walked.sum() * cells.hop < 2.0:
-        return out
-    upright = np.median(down[walked], axis=0)
+def _postures(
+    worn: Worn, gravity: tuple[Floats, Floats, Floats], shown: tuple[Floats, Floats, Floats], hop: float
+) -> dict[str, Floats]:
+    """Postures at rest and the changes between them; none where nobody walks: nothing says what upright is."""
+    still, steps, change = shown
+    walked = (steps > 0.5) & np.isfinite(gravity[0]).all(axis=1)
+    if walked.sum() * hop < 2.0:
+        return {}
+    upright = np.median(gravity[0][walked], axis=0)
     upright /= max(float(np.linalg.norm(upright)), 1e-9)
-    now, was, then = (_posture(_angle(d, upright), motion.worn) for d in (down, before, after))
-    for name in now:
-        out[name] = still * now[name]
-    for first in now:
-        for second in now:
-            if first != second:
-                out[f"{first} to {second}"] = change * was[first] * then[second]
+    now, was, then = (_posture(_angle(direction, upright), worn) for direction in gravity)
+    out = {name: still * now[name] for name in now}
+    for first, second in itertools.permutations(now, 2):
+        out[f"{first} to {second}"] = change * was[first] * then[second]
     return out
 
 
@@ -282,12 +285,12 @@ def _downwards(motion: Motion, cells: Cells) -> tuple[Floats, Floats, Floats]:
     return down, _moved(down, -reach), _moved(down, reach)
 
 
-def _tipped(motion: Motion, cells: Cells) -> Floats:
+def _tipped(worn: Worn, gravity: tuple[Floats, Floats, Floats], hop: float) -> Floats:
     """(n,) how strongly the device is being turned against gravity, to stay so."""
-    down, before, after = _downwards(motion, cells)
-    half = max(1, round(0.5 / cells.hop))
+    down, before, after = gravity
+    half = max(1, round(0.5 / hop))
     swing = _angle(_moved(down, -half), _moved(down, half))
-    return np.minimum(ramp(_angle(before, after), *_TIPPED[motion.worn]), ramp(swing, 5.0, 15.0))
+    return np.minimum(ramp(_angle(before, after), *_TIPPED[worn]), ramp(swing, 5.0, 15.0))
 
 
 def _posture(tilt: Floats, worn: Worn) -> dict[str, Floats]:

@@ -146,7 +146,7 @@ def strange_findings(strangeness: float) -> tuple[Finding, ...]:
         return ()
     message = (
         "what the sensors show looks like nothing the model was trained on (another device, place or patient?):"
-        " it counts little here, and captions count beside it"
+        " the model counts little here, and captions count beside it"
     )
     return (Finding("W-MODEL-STRANGE", message, 1),)
 
