@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 
 import numpy as np
 
@@ -1065,3 +1066,13 @@ def mahalanobis_by_column(rows, mean, axes, variances):
         c += (variance - float(variances[-1])) * np.outer(axis, axis)
     inverse = np.linalg.inv(c)
     return np.array([math.sqrt((row - mean) @ inverse @ (row - mean) / n) for row in rows.astype(float)])
+
+
+def median_swing(rates, rate_sds, forces, hop):
+    """Log of the median root mean square rate (rad/s) in the windows whose forces (standard deviations in g) exceed
+    0.15 g together; NaN where these last less than 2 s."""
+    turned = []
+    for rate, sd, force in zip(rates, rate_sds, forces, strict=True):
+        if math.sqrt(sum(f * f for f in force)) > 0.15:
+            turned.append(math.sqrt(sum(r * r for r in rate) + sum(s * s for s in sd)))
+    return math.log(statistics.median(turned)) if len(turned) * hop >= 2.0 else math.nan

@@ -27,7 +27,8 @@ from align.coordination.saved.model_format import (
 )
 from align.coordination.saved.provenance import Provenance, check_text_identity
 from align.coordination.trust.durations import DurationModel
-from align.coordination.trust.familiarity import Familiar
+from align.coordination.trust.familiarity import UNKNOWN_SWING, Familiar
+from align.coordination.trust.swings import swings
 from align.errors import InputError, ParameterError, UnsafeError
 from align.text.choose import text_encoder
 from align.text.protocol import TextEncoder
@@ -138,8 +139,12 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
         float(about["nothing"]), calibration_in(about["calibration"]), float(about["captions"])
     )
     if familiar:
+        n_devices = len(swings(np.zeros((0, layout.n_features), np.float32), layout))
+        familiar.setdefault(
+            FAMILIAR + "swings", np.tile(UNKNOWN_SWING, (n_devices, 1))
+        )  # the first ones had none
         known = Familiar(**{k.removeprefix(FAMILIAR): v for k, v in familiar.items()})
-        known.distances(np.zeros((1, layout.n_features), np.float32), layout)  # ValueError: other columns
+        known.strangeness(np.ones((1, layout.n_features), np.float32), layout)  # ValueError: other columns
         model = model.with_familiar(known)
     made = about.get("provenance")
     return (

@@ -4,8 +4,9 @@ Of another device, on another place of the body, of another patient, a network d
 log odds are as large as ever. How the columns of its inputs go together gives it away. Training frames are described
 by probabilistic principal components; a frame's distance is the Mahalanobis distance under them, by column; a session
 is as strange as the median of its frames. People held out of the development sets lie at 0.5 to 1.2, the phone of
-another data set at 1.5 and beyond. Where a session is strange the network's word counts little, and what captions say
-of the session in general terms counts beside it.
+another data set at 1.5 and beyond. Where recordings are various that hides how fast a device turns while its wearer
+moves, which tells a thigh from a trunk: so that counts by itself (``swings``). Where a session is strange the network's
+word counts little, and what captions say of the session in general terms counts beside it.
 
 References:
     Tipping and Bishop, Probabilistic principal component analysis, J. R. Stat. Soc. B 61 (1999), section 3.2;
@@ -23,16 +24,21 @@ import numpy.typing as npt
 from align.coordination.inputs.channels import statistic_of
 from align.coordination.inputs.layout import Layout
 from align.coordination.inputs.raw import RAW
-from align.datatypes import Finding, frozen_array, set_fields
+from align.coordination.trust.swings import swings
+from align.datatypes import Finding, Floats, frozen_array, set_fields
 from align.errors import ParameterError
 from align.features.cells import ramp
 
-__all__ = ["STRANGE_FROM", "Familiar", "fit_familiar", "strange_findings", "trust_in"]
+__all__ = ["STRANGE_FROM", "UNKNOWN_SWING", "Familiar", "fit_familiar", "strange_findings", "trust_in"]
 
 _AXES = 32
 _LEAST_VARIANCE = 0.02  # squared robust deviations: what is steadier than this is not held against a session
 _STRANGE = (1.2, 1.5)  # deviations by column, see above
+_SWINGS = (2.5, 3.0)  # standard deviations of the swing from its mean, the same
+_LEAST_DEVIATION, _LEAST_SESSIONS = 0.2, 5  # of the log swing: people differ by a fifth
 _TRUST = 0.15  # how much a network's word counts of a session that is wholly strange
+#: Mean and deviation of a device's swing where too few sessions say anything: none is strange.
+UNKNOWN_SWING = (0.0, 1e3)
 #: Strangeness from which a session is more strange than not.
 STRANGE_FROM = 0.5
 _ROWS = 32_768  # frames looked at at once
@@ -48,24 +54,32 @@ class Familiar:
         mean: f4 (n,), of the columns on the training scale, raw patches left out.
         axes: f4 (k, n), orthonormal rows: the directions in which frames differ most.
         variances: f4 (k + 1,), > 0: along the axes, and last along any other direction.
+        swings: f4 (n_devices, 2), mean and standard deviation > 0 of what ``swings`` says of the sessions; a
+            deviation of 1,000 where too few say anything.
 
     Raises:
-        ParameterError: parts that do not fit together, numbers that are not finite, a variance not > 0.
+        ParameterError: parts that do not fit together, numbers that are not finite, a variance or deviation not > 0.
     """
 
     mean: F4
     axes: F4
     variances: F4
+    swings: F4
 
     def __post_init__(self) -> None:
-        for name in ("mean", "axes", "variances"):
+        parts = ("mean", "axes", "variances", "swings")
+        for name in parts:
             set_fields(self, **{name: frozen_array(getattr(self, name), np.float32)})
         k = len(self.axes)
         if self.axes.shape != (k, self.mean.size) or self.mean.ndim != 1 or self.variances.shape != (k + 1,):
             raise ParameterError("axes", self.axes.shape, f"(k, {self.mean.size}), and k + 1 variances")
-        finite = all(np.isfinite(a).all() for a in (self.mean, self.axes, self.variances))
-        if not finite or not (self.variances > 0).all():
-            raise ParameterError("mean, axes, variances", "NaN, infinite or <= 0", "finite, variances > 0")
+        if self.swings.shape != (len(self.swings), 2):
+            raise ParameterError("swings", self.swings.shape, "(n_devices, 2)")
+        spreads = np.append(self.variances, self.swings[:, 1])
+        if not all(np.isfinite(getattr(self, name)).all() for name in parts) or not (spreads > 0).all():
+            raise ParameterError(
+                ", ".join(parts), "NaN, infinite or <= 0", "finite, variances and deviations > 0"
+            )
 
     def distances(self, inputs: F4, layout: Layout) -> F4:
         """(n_frames,) root mean square deviation by column, 0 or more; NaN where no stream is there.
@@ -94,7 +108,14 @@ class Familiar:
         """
         found = self.distances(inputs, layout)
         known = found[np.isfinite(found)]
-        return float(ramp(np.asarray([np.median(known)], np.float64), *_STRANGE)[0]) if known.size else 0.0
+        if not known.size:
+            return 0.0
+        turned = swings(inputs, layout)
+        if len(turned) != len(self.swings):
+            raise ParameterError("swings", len(self.swings), f"{len(turned)} devices, those of the layout")
+        turned = np.abs(turned - self.swings[:, 0]) / self.swings[:, 1]
+        far = ramp(np.asarray([np.median(known)], np.float64), *_STRANGE)
+        return float(np.append(far, ramp(np.nan_to_num(turned), *_SWINGS)).max())
 
 
 def fit_familiar(examples: Iterable[F4], layout: Layout) -> Familiar:
@@ -107,7 +128,9 @@ def fit_familiar(examples: Iterable[F4], layout: Layout) -> Familiar:
     columns = _columns(layout)
     n, count = columns.size, 0
     total, products = np.zeros(n), np.zeros((n, n))
+    turned = []
     for inputs in examples:
+        turned.append(swings(inputs, layout))
         rows = inputs[_is_there(inputs, layout)][:, columns].astype(np.float64)
         count += len(rows)
         total += rows.sum(axis=0)
@@ -121,7 +144,15 @@ def fit_familiar(examples: Iterable[F4], layout: Layout) -> Familiar:
         mean.astype(np.float32),
         np.ascontiguousarray(axes[:, :k].T, np.float32),
         np.maximum(kept, _LEAST_VARIANCE).astype(np.float32),
+        np.asarray([_mean_and_deviation(own) for own in np.transpose(turned)], np.float32).reshape(-1, 2),
     )
+
+
+def _mean_and_deviation(turned: Floats) -> tuple[float, float]:
+    known = turned[np.isfinite(turned)]
+    if known.size < _LEAST_SESSIONS:
+        return UNKNOWN_SWING
+    return float(known.mean()), max(float(known.std()), _LEAST_DEVIATION)
 
 
 def trust_in(strangeness: float) -> float:

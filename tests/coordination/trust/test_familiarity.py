@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
+from safetensors.torch import load, save
 
 from align.coordination import Coordination
 from align.coordination.inputs.layout import fit_layout, model_inputs, session_table
@@ -17,6 +19,7 @@ from align.coordination.uses.retrieval import search_spans
 from align.coordination.uses.zero_shot import caption_part, classify, label_vectors, log_odds
 from align.datatypes import Session
 from align.errors import InputError, ParameterError
+from tests.coordination.saved_models import rewritten, written
 from tests.coordination.sessions import STATES, made_session
 from tests.naive import mahalanobis_by_column
 
@@ -119,10 +122,23 @@ def test_it_is_saved_and_loaded(trained: Coordination, tmp_path) -> None:
     np.testing.assert_array_equal(again.evidence(session).log_odds, trained.evidence(session).log_odds)
 
 
-def test_a_saved_model_whose_columns_do_not_fit_is_broken(trained: Coordination, tmp_path) -> None:
+def test_a_model_that_knows_no_swings_loads(trained: Coordination, tmp_path) -> None:
+    folder = written(bundle_files(trained), tmp_path)
+    tensors = load((folder / "model.safetensors").read_bytes())
+    weights = save({name: part for name, part in tensors.items() if name != "familiar.swings"})
+    (folder / "model.safetensors").write_bytes(weights)
+    again = load_coordination(rewritten(folder, {"sha256": hashlib.sha256(weights).hexdigest()}))
+    assert trained.familiar is not None and again.familiar is not None
+    np.testing.assert_array_equal(again.familiar.swings, trained.familiar.swings)
+
+
+@pytest.mark.parametrize(("more_columns", "devices"), [(1, 0), (0, 1)])
+def test_a_saved_model_whose_columns_do_not_fit_is_broken(
+    trained: Coordination, tmp_path, more_columns, devices
+) -> None:
     assert trained.familiar is not None
-    n = trained.familiar.mean.size + 1
-    wrong = Familiar(np.zeros(n), np.eye(2, n), np.ones(3))
+    n = trained.familiar.mean.size + more_columns
+    wrong = Familiar(np.zeros(n), np.eye(2, n), np.ones(3), np.ones((devices, 2)))
     for name, content in bundle_files(trained.with_familiar(wrong)).items():
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match="E-MODEL-BROKEN"):
@@ -130,17 +146,19 @@ def test_a_saved_model_whose_columns_do_not_fit_is_broken(trained: Coordination,
 
 
 @pytest.mark.parametrize(
-    ("mean", "axes", "variances"),
+    ("mean", "axes", "variances", "swings"),
     [
-        (np.zeros(3), np.eye(2), np.ones(3)),
-        (np.zeros(3), np.eye(2, 3), np.ones(2)),
-        (np.zeros(3), np.eye(2, 3), np.array([1.0, 0.0, 1.0])),
-        (np.full(3, np.nan), np.eye(2, 3), np.ones(3)),
+        (np.zeros(3), np.eye(2), np.ones(3), np.zeros((0, 2))),
+        (np.zeros(3), np.eye(2, 3), np.ones(2), np.zeros((0, 2))),
+        (np.zeros(3), np.eye(2, 3), np.array([1.0, 0.0, 1.0]), np.zeros((0, 2))),
+        (np.full(3, np.nan), np.eye(2, 3), np.ones(3), np.zeros((0, 2))),
+        (np.zeros(3), np.eye(2, 3), np.ones(3), np.ones((1, 3))),
+        (np.zeros(3), np.eye(2, 3), np.ones(3), np.zeros((1, 2))),
     ],
 )
-def test_parts_that_do_not_fit(mean, axes, variances) -> None:
+def test_parts_that_do_not_fit(mean, axes, variances, swings) -> None:
     with pytest.raises(ParameterError):
-        Familiar(mean, axes, variances)
+        Familiar(mean, axes, variances, swings)
 
 
 def test_trust_falls_and_is_said() -> None:
