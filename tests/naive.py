@@ -1076,3 +1076,15 @@ def median_swing(rates, rate_sds, forces, hop):
         if math.sqrt(sum(f * f for f in force)) > 0.15:
             turned.append(math.sqrt(sum(r * r for r in rate) + sum(s * s for s in sd)))
     return math.log(statistics.median(turned)) if len(turned) * hop >= 2.0 else math.nan
+
+
+def expected_edge(weights, edge, observed, most):
+    """Mean of an edge and those a frame with data away from it, under weights by edge, at most so far from the edge."""
+    known = {edge: weights.get(edge, 0.0)}
+    if edge > 0 and observed[edge - 1]:
+        known[edge - 1] = weights.get(edge - 1, 0.0)
+    if edge < len(observed) and observed[edge]:
+        known[edge + 1] = weights.get(edge + 1, 0.0)
+    total = sum(known.values())
+    mean = sum(k * w for k, w in known.items()) / total if total > 0 else edge
+    return min(edge + most, max(edge - most, mean))

@@ -22,7 +22,7 @@ from align.matching.placeable import split_notes
 from align.matching.programme import log_normaliser
 from align.matching.search import planned, refined_spans, searched
 from align.matching.sharing import with_sharing
-from align.matching.tables import mass_near, placed, summed_edges
+from align.matching.tables import between_edges, mass_near, placed, summed_edges
 from align.matching.time_prior import decoding_order, on_session_clock
 
 __all__ = ["ORDERS", "Order", "decode_group", "group_score", "place_notes", "posterior_cover", "span_mass"]
@@ -117,7 +117,8 @@ def decode_group(lattice: Lattice, evidence: Evidence) -> list[Link]:
     """The answers for notes that keep their order, one per row.
 
     Whether a note is placed at all is decided by the sum over all its spans: one span among hundreds always looks
-    improbable beside "nowhere". The best placement of those that are probably placed gives the spans.
+    improbable beside "nowhere". The best placement of those that are probably placed gives the spans, edge by edge of
+    the grid; within half a frame the posterior then says where each boundary lies (``between_edges``).
 
     Args:
         lattice: rows in order.
@@ -130,8 +131,8 @@ def decode_group(lattice: Lattice, evidence: Evidence) -> list[Link]:
         rows = lattice.rows(chosen.tolist())
         spans[chosen] = refined_spans(dataclasses.replace(rows, skip=np.full(len(chosen), _LAST)))
     return [
-        link_of(own, None if a < 0 else (int(a), int(b)), evidence, lattice.first)
-        for own, (a, b) in zip(tables, spans, strict=True)
+        link_of(own, None if a < 0 else (a, b), evidence, lattice.first)
+        for own, (a, b) in zip(tables, between_edges(tables, spans, lattice.observed).tolist(), strict=True)
     ]
 
 

@@ -21,13 +21,13 @@ _CLOSE_S = 1.0
 
 
 def link_of(
-    tables: Sequence[Table], span: tuple[int, int] | None, evidence: Evidence, first: int = 0
+    tables: Sequence[Table], span: tuple[float, float] | None, evidence: Evidence, first: int = 0
 ) -> Link:
     """The answer for one note.
 
     Args:
         tables: the note's, from ``posteriors``.
-        span: frames of the answer, or None: unmatched.
+        span: edges of the answer, not necessarily whole, or None: unmatched.
         evidence: the frame grid and the streams.
         first: edge of that grid from which the tables and the span count.
     """
@@ -47,7 +47,7 @@ def link_of(
     )
 
 
-def _edges(tables: Sequence[Table], span: tuple[int, int], origin: int, hop: float) -> tuple[Edge, Edge]:
+def _edges(tables: Sequence[Table], span: tuple[float, float], origin: int, hop: float) -> tuple[Edge, Edge]:
     first, onset, offset = summed_edges(tables)
     seconds = np.asarray((origin + first + np.arange(len(onset))) * hop, np.float64)
     return (
@@ -69,7 +69,7 @@ def _edge(weights: Floats, seconds: Floats, answer: float, hop: float) -> Edge:
     return Edge(float(min(low, answer)), float(max(high, answer)), min(1.0, close))
 
 
-def _other_places(tables: Sequence[Table], answer: tuple[int, int] | None) -> list[tuple[int, int]]:
+def _other_places(tables: Sequence[Table], answer: tuple[float, float] | None) -> list[tuple[float, float]]:
     """The best few (start, end) that overlap neither the answer nor one another, best first."""
     own = tables[0]
     free = own.onset.copy()
@@ -78,7 +78,7 @@ def _other_places(tables: Sequence[Table], answer: tuple[int, int] | None) -> li
         free[(own.onset_at >= answer[0] - reach) & (own.onset_at < answer[1])] = 0.0
     starts = np.argsort(-free, kind="stable")[:_TRIED]
     found = [(int(a), *likeliest_from(own, int(a))) for a in own.onset_at[starts[free[starts] > 0.0]]]
-    chosen: list[tuple[int, int]] = [] if answer is None else [answer]
+    chosen: list[tuple[float, float]] = [] if answer is None else [answer]
     n_known = len(chosen)
     for a, _, b in sorted(found, key=lambda f: -f[1]):
         if b > a and all(b <= other[0] or a >= other[1] for other in chosen):
@@ -88,5 +88,5 @@ def _other_places(tables: Sequence[Table], answer: tuple[int, int] | None) -> li
     return chosen[n_known:]
 
 
-def _seconds(span: tuple[int, int], origin: int, hop: float) -> tuple[float, float]:
+def _seconds(span: tuple[float, float], origin: int, hop: float) -> tuple[float, float]:
     return (origin + span[0]) * hop, (origin + span[1]) * hop

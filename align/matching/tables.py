@@ -12,7 +12,7 @@ from align.datatypes import Floats
 from align.matching.grids import Grid
 from align.matching.items import Part, best_end, mass
 
-__all__ = ["Table", "likeliest_from", "mass_near", "placed", "summed_edges", "table_of"]
+__all__ = ["Table", "between_edges", "likeliest_from", "mass_near", "placed", "summed_edges", "table_of"]
 
 Indices = npt.NDArray[np.int64]
 _LEAST = 1e-10  # probability below which an edge is not kept
@@ -88,6 +88,45 @@ def summed_edges(tables: Sequence[Table]) -> tuple[int, Floats, Floats]:
         onset[table.onset_at - first] += table.onset
         offset[table.offset_at - first] += table.offset
     return first, onset, offset
+
+
+def between_edges(
+    tables: Sequence[Sequence[Table]], spans: Indices, observed: npt.NDArray[np.bool_]
+) -> Floats:
+    """(n_notes, 2) the spans with boundaries between the edges of the grid, within half a frame of those found and a
+    quarter of the span.
+
+    A boundary is where the posterior expects it among that edge and its two neighbours, as the centre of a peak is
+    found below the step of its samples. Notes that share a span still do, and spans that met at an edge still meet.
+
+    Args:
+        tables: of every note.
+        spans: (n_notes, 2) edges, in order; -1: not placed.
+        observed: (n_frames,) a boundary does not move into a frame without data.
+    """
+    out = spans.astype(np.float64)
+    for k, (own, span) in enumerate(zip(tables, spans.tolist(), strict=True)):
+        if span[0] >= 0:
+            first, onset, offset = summed_edges(own)
+            most = min(0.5, 0.25 * (span[1] - span[0]))
+            for side, weights in enumerate((onset, offset)):
+                moved = _expected(weights, first, span[side], observed) - span[side]
+                out[k, side] += min(most, max(-most, moved))
+    places, which = np.unique(spans, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    own_mean = np.stack([out[which == k].mean(axis=0) for k in range(len(places))]) if len(places) else out
+    meets = np.flatnonzero((places[:-1, 1] == places[1:, 0]) & (places[:-1, 0] >= 0))
+    own_mean[meets, 1] = own_mean[meets + 1, 0] = 0.5 * (own_mean[meets, 1] + own_mean[meets + 1, 0])
+    return own_mean[which]
+
+
+def _expected(weights: Floats, first: int, edge: int, observed: npt.NDArray[np.bool_]) -> float:
+    """The mean of an edge and its neighbours under their weights."""
+    low, high = (0 <= k < len(observed) and bool(observed[k]) for k in (edge - 1, edge))
+    at = np.arange(edge - low, edge + high + 1)
+    at = at[(at >= first) & (at < first + len(weights))]
+    known = weights[at - first]
+    return float((known * at).sum() / known.sum()) if known.sum() > 0.0 else float(edge)
 
 
 def mass_near(tables: Sequence[Table], span: tuple[float, float]) -> float:
