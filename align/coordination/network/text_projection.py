@@ -11,6 +11,7 @@ Reference: Bishop, Training with noise is equivalent to Tikhonov regularization,
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -54,9 +55,13 @@ class TextProjection(nn.Module):
 
     def forward(self, texts: torch.Tensor) -> torch.Tensor:
         """(n, text_dimension) -> (n, dimension), unit norm."""
+        return F.normalize(self.projected(texts), dim=-1)
+
+    def projected(self, texts: torch.Tensor) -> torch.Tensor:
+        """The same before it is made of length one: the shorter, the less was heard of it in training."""
         x = self.dropout(texts)
         if self.training and self.noise:
             x = x + self.noise * torch.randn_like(x)
         if self.adapter is not None:
             x = x + self.adapter(x)
-        return F.normalize(self.project(x), dim=-1)
+        return cast(torch.Tensor, self.project(x))

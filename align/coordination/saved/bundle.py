@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.functional import normalize
 
 from align.answers import Calibration, Evidence
 from align.coordination.functions.table import coordination_function
@@ -32,6 +33,7 @@ from align.coordination.saved.model_format import (
 from align.coordination.saved.provenance import Provenance, text_identity
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.familiarity import STRANGE_FROM, Familiar, trust_in
+from align.coordination.trust.wording import trust_in_words
 from align.datatypes import Finding, Floats, Session
 from align.errors import InputError
 from align.features.captions import describe
@@ -54,8 +56,9 @@ class Coordination:
     it does; ``reach``: 1 when it may point anywhere into the span, 0 at its middle alone. ``nothing``: prior
     probability that a note refers to nothing in its recording; ``calibration``: what posteriors were worth on
     people held out, where that was measured. ``captions``: how much what captions say of a frame counts beside what
-    the network says, in [0, 1] (``align.matching.captioned``). ``familiar``: what frames of training look like; of a
-    session that looks like nothing of the kind the network's word counts less and the captions' in full.
+    the network says, in [0, 1] (``align.matching.captioned``). ``heard``: length from which on a projected text counts
+    as heard in training, 0 where that is not known (``trust.wording``). ``familiar``: what frames of training look
+    like; of a session that looks like nothing of the kind the network's word counts less and the captions' in full.
     ``provenance``: what it was made from, where known.
     """
 
@@ -71,6 +74,7 @@ class Coordination:
     nothing: float = _NOTHING
     calibration: Calibration | None = None
     captions: float = 0.0
+    heard: float = 0.0
     familiar: Familiar | None = None
     provenance: Provenance | None = None
 
@@ -102,14 +106,15 @@ class Coordination:
         """
         return dataclasses.replace(self, durations=durations)
 
-    def with_network(self, network: Coordinator, sharpness: float) -> Coordination:
+    def with_network(self, network: Coordinator, sharpness: float, heard: float = 0.0) -> Coordination:
         """A copy with trained encoders.
 
         Args:
             network: on the CPU, in evaluation mode.
             sharpness: how much a frame's log odds count, > 0.
+            heard: length from which on a projected text counts as heard, 0 where that is not known.
         """
-        return dataclasses.replace(self, network=network, sharpness=sharpness)
+        return dataclasses.replace(self, network=network, sharpness=sharpness, heard=heard)
 
     def with_confidence(
         self, nothing: float, calibration: Calibration | None, captions: float = 0.0
@@ -188,6 +193,8 @@ class Coordination:
     def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
         """What the network alone says of frames and vectors, and how strange they are to it.
 
+        Its log odds count less the more of the texts are in words that it never heard (``trust_in_words``).
+
         Args:
             table: the session's frames.
             inputs: (n_frames, n_features) f4, from ``model_inputs``.
@@ -200,7 +207,10 @@ class Coordination:
             del inputs  # as large as what follows
             log_odds, silent = np.empty_like(similarity), ~vectors.any(axis=1)
             with torch.inference_mode():
-                texts, scale = self.network.text(torch.from_numpy(vectors)), float(self.network.scale)
+                projected = self.network.text.projected(torch.from_numpy(vectors))
+                texts, scale = normalize(projected, dim=-1), float(self.network.scale)
+                lengths = np.where(silent, np.float32(0.0), projected.norm(dim=-1).numpy())
+                counts = self.sharpness * trust_in_words(lengths, self.heard)
                 for low in range(0, table.n_frames, _ROWS):
                     some = slice(low, low + _ROWS)
                     similarity[some] = self.network.function(
@@ -208,7 +218,7 @@ class Coordination:
                     ).numpy()
                     odds = scale * similarity[some] - made.nothing[some, None]
                     odds[:, silent] = 0.0
-                    log_odds[some] = self.sharpness * odds
+                    log_odds[some] = counts * odds
             gain = gain if made.edges is None else edge_gain(made.edges)
         for own in (similarity, log_odds):
             own.flags.writeable = False  # a record copies what others could still write into
@@ -365,6 +375,7 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "nothing": model.nothing,
         "calibration": calibration_out(model.calibration),
         "captions": model.captions,
+        "heard": model.heard,
         "provenance": None if model.provenance is None else dataclasses.asdict(model.provenance),
     }
     check_numbers(about)

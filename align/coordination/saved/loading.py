@@ -110,7 +110,7 @@ def _read_about(content: bytes) -> Mapping[str, Any]:
 
 def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     """The parts in their places; ValueError, RuntimeError and the like where they do not fit."""
-    about = {"captions": 0.0, **about}  # the first models of format 2 had none
+    about = {"captions": 0.0, "heard": 0.0, **about}  # the first models of format 2 had none
     check_numbers(about)
     tensors = _tensors(weights)
     settings = dict(about["plan"])
@@ -133,7 +133,15 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     with torch.device("meta"):  # shapes only: what a file asks for is never allocated, only what it holds
         network = new_coordinator(layout, plan, encoder.dimension)
     network.load_state_dict(tensors, assign=True)
-    model = Coordination(layout, plan, encoder, durations, network.eval(), float(about["sharpness"]))
+    model = Coordination(
+        layout,
+        plan,
+        encoder,
+        durations,
+        network.eval(),
+        float(about["sharpness"]),
+        heard=float(about["heard"]),
+    )
     model = model.with_times(float(about["lag"]), float(about["lag_sd"]), float(about["reach"]))
     model = model.with_confidence(
         float(about["nothing"]), calibration_in(about["calibration"]), float(about["captions"])

@@ -35,6 +35,7 @@ _TINY, _HUGE = 1e-30, 1e30
 _NUMBERS = {  # in the JSON: least and most
     "hop": (_TINY, _HUGE),
     "sharpness": (_TINY, _HUGE),
+    "heard": (0.0, _HUGE),
     "lag": (-_HUGE, _HUGE),
     "lag_sd": (_TINY, _HUGE),
     "reach": (0.0, 1.0),
