@@ -36,8 +36,8 @@ from align.coordination.streaming import (
 from align.coordination.training import Lesson, Progress, Trunk, fit_network
 from align.coordination.trust.durations import DurationModel, fit_durations
 from align.coordination.trust.familiarity import fit_familiar
+from align.coordination.trust.heard import heard_length
 from align.coordination.trust.sharpness import fit_confidence
-from align.coordination.trust.wording import heard_length
 from align.coordination.weak.hints import with_hints
 from align.coordination.weak.lags import note_lag
 from align.coordination.weak.learning import learn_weakly
@@ -224,9 +224,9 @@ def _trained(
         model = model.with_confidence(sure.nothing, sure.calibration, sure.captions)
         model = model.with_familiar(fit_familiar((e.inputs for e in examples), model.layout))
         network = train(measured, plan.seed)
-        with torch.inference_mode():
-            lengths = network.text.projected(torch.from_numpy(vocabulary.vectors)).norm(dim=-1).numpy()
-        return model.with_network(network, sure.sharpness, heard_length(lengths))
+        return model.with_network(
+            network, sure.sharpness, heard_length(network.text.lengths(vocabulary.vectors))
+        )
 
 
 def _some_people(examples: Sequence[Example]) -> Sequence[Example]:

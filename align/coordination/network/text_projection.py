@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -55,10 +57,14 @@ class TextProjection(nn.Module):
 
     def forward(self, texts: torch.Tensor) -> torch.Tensor:
         """(n, text_dimension) -> (n, dimension), unit norm."""
-        return F.normalize(self.projected(texts), dim=-1)
+        return F.normalize(self._projected(texts), dim=-1)
 
-    def projected(self, texts: torch.Tensor) -> torch.Tensor:
-        """The same before it is made of length one: the shorter, the less was heard of it in training."""
+    @torch.inference_mode()
+    def lengths(self, texts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(n, text_dimension) -> (n,) length before it is made one: the shorter, the less was heard in training."""
+        return cast(npt.NDArray[np.float32], self._projected(torch.from_numpy(texts)).norm(dim=-1).numpy())
+
+    def _projected(self, texts: torch.Tensor) -> torch.Tensor:
         x = self.dropout(texts)
         if self.training and self.noise:
             x = x + self.noise * torch.randn_like(x)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn.functional import normalize
 
 from align.answers import Calibration, Evidence
 from align.coordination.functions.table import coordination_function
@@ -33,7 +32,7 @@ from align.coordination.saved.model_format import (
 from align.coordination.saved.provenance import Provenance, text_identity
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.familiarity import STRANGE_FROM, Familiar, trust_in
-from align.coordination.trust.wording import trust_in_words
+from align.coordination.trust.heard import trust_in_words
 from align.datatypes import Finding, Floats, Session
 from align.errors import InputError
 from align.features.captions import describe
@@ -57,7 +56,7 @@ class Coordination:
     probability that a note refers to nothing in its recording; ``calibration``: what posteriors were worth on
     people held out, where that was measured. ``captions``: how much what captions say of a frame counts beside what
     the network says, in [0, 1] (``align.matching.captioned``). ``heard``: length from which on a projected text counts
-    as heard in training, 0 where that is not known (``trust.wording``). ``familiar``: what frames of training look
+    as heard in training, 0 where that is not known (``trust.heard``). ``familiar``: what frames of training look
     like; of a session that looks like nothing of the kind the network's word counts less and the captions' in full.
     ``provenance``: what it was made from, where known.
     """
@@ -207,10 +206,10 @@ class Coordination:
             del inputs  # as large as what follows
             log_odds, silent = np.empty_like(similarity), ~vectors.any(axis=1)
             with torch.inference_mode():
-                projected = self.network.text.projected(torch.from_numpy(vectors))
-                texts, scale = normalize(projected, dim=-1), float(self.network.scale)
-                lengths = np.where(silent, np.float32(0.0), projected.norm(dim=-1).numpy())
-                counts = self.sharpness * trust_in_words(lengths, self.heard)
+                texts, scale = self.network.text(torch.from_numpy(vectors)), float(self.network.scale)
+                counts = self.sharpness
+                if self.heard > 0.0:
+                    counts *= trust_in_words(self.network.text.lengths(vectors[~silent]), self.heard)
                 for low in range(0, table.n_frames, _ROWS):
                     some = slice(low, low + _ROWS)
                     similarity[some] = self.network.function(

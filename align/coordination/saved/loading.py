@@ -148,9 +148,8 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     )
     if familiar:
         n_devices = len(swings(np.zeros((0, layout.n_features), np.float32), layout))
-        familiar.setdefault(
-            FAMILIAR + "swings", np.tile(UNKNOWN_SWING, (n_devices, 1))
-        )  # the first ones had none
+        unknown = np.tile(UNKNOWN_SWING, (n_devices, 1))
+        familiar.setdefault(FAMILIAR + "swings", unknown)  # the first ones had none
         known = Familiar(**{k.removeprefix(FAMILIAR): v for k, v in familiar.items()})
         known.strangeness(np.ones((1, layout.n_features), np.float32), layout)  # ValueError: other columns
         model = model.with_familiar(known)

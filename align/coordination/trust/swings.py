@@ -33,9 +33,9 @@ def swings(inputs: F4, layout: Layout) -> Floats:
     """
     out = []
     for turns, forces in _devices(layout):
-        there = inputs[:, turns[0] + turns[1]].any(axis=1) & inputs[:, forces[0] + forces[1]].any(axis=1)
-        rate, rate_sd = _mean_and_sd(inputs[there], layout, turns)
-        force, force_sd = _mean_and_sd(inputs[there], layout, forces)
+        there = np.all([inputs[:, own[0] + own[1]].any(axis=1) for own in (turns, forces)], axis=0)
+        rate, rate_sd = _mean_and_sd(inputs, there, layout, turns)
+        force, force_sd = _mean_and_sd(inputs, there, layout, forces)
         resting = float(np.median(np.linalg.norm(force, axis=1))) if len(force) else 0.0
         moves = np.linalg.norm(force_sd, axis=1) * (in_g(forces[2], resting) or 0.0) > _MOVES
         if moves.sum() * layout.hop < _LEAST_S:
@@ -67,9 +67,12 @@ def _columns(device: Device, before: int) -> Columns:
     return mean, sd, device.unit
 
 
-def _mean_and_sd(rows: F4, layout: Layout, columns: Columns) -> tuple[Floats, Floats]:
-    """(n, 3) each, in the unit of the columns."""
+def _mean_and_sd(
+    inputs: F4, there: npt.NDArray[np.bool_], layout: Layout, columns: Columns
+) -> tuple[Floats, Floats]:
+    """(n, 3) each of the frames that are there, in the unit of the columns."""
     mean, sd = (
-        layout.shift[own] + layout.scale[own] * rows[:, own].astype(np.float64) for own in columns[:2]
+        layout.shift[own] + layout.scale[own] * inputs[:, own][there].astype(np.float64)
+        for own in columns[:2]
     )
     return np.asarray(mean, np.float64), np.asarray(np.exp(sd), np.float64)

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as npst
 from align.coordination import Coordination
 from align.coordination.saved.bundle import bundle_files
 from align.coordination.saved.loading import load_coordination
-from align.coordination.trust.wording import heard_length, trust_in_words
+from align.coordination.trust.heard import heard_length, trust_in_words
 from align.datatypes import Note
 from tests.coordination.saved_models import rewritten, written
 from tests.coordination.sessions import STATES, made_session
@@ -36,19 +36,20 @@ def test_trust_falls_with_the_share_of_texts_that_were_not_heard(lengths, heard)
     assert trust_in_words(lengths, 0.0) == 1.0
 
 
-def test_notes_that_say_nothing_do_not_count() -> None:
-    assert trust_in_words(np.zeros(3, np.float32), 1.0) == 1.0
-    assert trust_in_words(np.array([0.0, 2.0], np.float32), 1.0) == 1.0
+def test_no_notes_cost_nothing() -> None:
+    assert trust_in_words(np.zeros(0, np.float32), 1.0) == 1.0
 
 
 def lengths(model: Coordination, texts) -> np.ndarray:
+    return model.trained().text.lengths(model.encoder.encode(list(texts)))
+
+
+def test_lengths_are_those_before_they_are_made_one(trained: Coordination) -> None:
+    network, vectors = trained.trained(), trained.encoder.encode(list(STATES))
     with torch.inference_mode():
-        return (
-            model.trained()
-            .text.projected(torch.from_numpy(model.encoder.encode(list(texts))))
-            .norm(dim=-1)
-            .numpy()
-        )
+        directions = network.text(torch.from_numpy(vectors)).numpy()
+    weight = network.text.project.weight.detach().numpy()
+    np.testing.assert_allclose(directions * lengths(trained, STATES)[:, None], vectors @ weight.T, atol=1e-5)
 
 
 def test_a_model_knows_what_it_heard(trained: Coordination) -> None:
@@ -63,6 +64,11 @@ def test_all_notes_count_less_where_one_says_something_unheard(trained: Coordina
     now = model.evidence(dataclasses.replace(session, notes=notes))
     weight = 1 - 0.75 / len(notes)
     np.testing.assert_allclose(now.log_odds, weight * plain.log_odds, rtol=1e-4, atol=1e-5)
+    empty = dataclasses.replace(session, notes=(*session.notes, Note("")))
+    assert not model.evidence(empty).log_odds[:, -1].any()
+    np.testing.assert_allclose(
+        model.evidence(empty).log_odds[:, :-1], plain.log_odds[:, :-1], rtol=1e-4, atol=1e-5
+    )
     heard = model.evidence(session)
     np.testing.assert_allclose(heard.log_odds, plain.log_odds[:, :-1], rtol=1e-4, atol=1e-5)
 

@@ -34,11 +34,10 @@ def trust_in_words(lengths: npt.NDArray[np.float32], heard: float) -> float:
     """How much the network's log odds count of a recording whose notes have these lengths, in [0.25, 1].
 
     Args:
-        lengths: (n,) of the notes' texts as projected, 0 for those that say nothing.
+        lengths: (n,) of the notes' texts as projected, those left out that say nothing.
         heard: ``heard_length`` of the training texts; 0: not known, and all count as heard.
 
     >>> trust_in_words(np.array([0.4, 0.1], np.float32), 0.3)
     0.625
     """
-    said = lengths[lengths > 0]
-    return 1.0 - _LOST * float(np.mean(said < heard)) if said.size else 1.0
+    return 1.0 - _LOST * float(np.mean(lengths < heard)) if lengths.size else 1.0
