@@ -33,6 +33,7 @@ from align.coordination.saved.provenance import Provenance, text_identity
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.familiarity import STRANGE_FROM, Familiar, trust_in
 from align.coordination.trust.heard import trust_in_words
+from align.coordination.trust.looks import looks_at_a_frame
 from align.datatypes import Finding, Floats, Session
 from align.errors import InputError
 from align.features.captions import describe
@@ -185,7 +186,8 @@ class Coordination:
             return evidence
         made = describe(session, table.hop)
         if evidence.strange:
-            evidence = _tempered(evidence, caption_durations(made, self.encoder, vectors))
+            durations = caption_durations(made, self.encoder, vectors)
+            evidence = _tempered(evidence, durations, self.sharpness)
         said = caption_odds(made, self.encoder, vectors, table.first, table.n_frames)
         return _with_captions(evidence, said, weight, vectors)
 
@@ -300,12 +302,18 @@ class Coordination:
         return hashlib.sha256(files[ABOUT]).hexdigest()
 
 
-def _tempered(evidence: Evidence, durations: Floats) -> Evidence:
-    """Of a strange session the network says little, and how long things last there is as captions expect."""
+def _tempered(evidence: Evidence, durations: Floats, sharpness: float) -> Evidence:
+    """Of a strange session the network says little, and how long things last there is as captions expect.
+
+    Nor does a frame count more than is usual for notes that last as long: how much it counts among people of training
+    was measured on notes of theirs, which may have been far shorter.
+    """
     strange, trust = evidence.strange, trust_in(evidence.strange)
+    usual = looks_at_a_frame(float(np.exp(np.median(durations[:, 0]))) / evidence.hop)
+    least = min(1.0, usual / sharpness)
     return dataclasses.replace(
         evidence,
-        log_odds=np.float32(trust) * evidence.log_odds,
+        log_odds=np.float32(trust * ((1.0 - strange) + strange * least)) * evidence.log_odds,
         gain=trust * evidence.gain,
         durations=(1.0 - strange) * evidence.durations + strange * durations,
         calibration=evidence.calibration if strange < STRANGE_FROM else None,

@@ -19,6 +19,7 @@ from align.clock import span_iou
 from align.coordination.inputs.examples import Example, Vocabulary
 from align.coordination.network.encoders import Coordinator
 from align.coordination.saved.bundle import Coordination
+from align.coordination.trust.looks import looks_at_a_frame
 from align.coordination.trust.trials import Trial, make_trials
 from align.datatypes import Floats
 from align.matching import place_notes, posterior_cover, span_mass
@@ -32,7 +33,6 @@ NOTHING_CANDIDATES = (USUAL_NOTHING, 2e-3, 2e-4, 2e-5, 0.1)  # the first of equa
 _LEAST_SESSIONS = 8  # below that nothing is held out
 _HELD_OUT = 0.25
 _MOST_TRIALS = 32  # sessions on which candidates are compared, spread over the people held out
-_LOOKS = 4.0  # independent looks at a span of usual length
 _HALF_LEARNED = 20.0  # notes after which a network is believed half
 _HALF = 0.5  # overlap from which a span is right
 _WORST = 1e-3  # a probability below it costs no more: one gross error must not decide
@@ -59,7 +59,7 @@ def usual_sharpness(frames_per_note: float, n_notes: int) -> float:
     >>> usual_sharpness(40.0, 20)
     0.05
     """
-    return n_notes / (n_notes + _HALF_LEARNED) * min(1.0, _LOOKS / max(1.0, frames_per_note))
+    return n_notes / (n_notes + _HALF_LEARNED) * looks_at_a_frame(frames_per_note)
 
 
 def fit_confidence(

@@ -14,11 +14,14 @@ from align.coordination.inputs.layout import fit_layout, model_inputs, session_t
 from align.coordination.saved.bundle import bundle_files
 from align.coordination.saved.loading import load_coordination
 from align.coordination.trust.familiarity import Familiar, fit_familiar, strange_findings, trust_in
+from align.coordination.trust.looks import looks_at_a_frame
 from align.coordination.uses.embedded import embed_session
 from align.coordination.uses.retrieval import search_spans
 from align.coordination.uses.zero_shot import caption_part, classify, label_vectors, log_odds
 from align.datatypes import Session
 from align.errors import InputError, ParameterError
+from align.features.captions import describe
+from align.matching.captioned import caption_durations
 from tests.coordination.saved_models import rewritten, written
 from tests.coordination.sessions import STATES, made_session
 from tests.naive import mahalanobis_by_column
@@ -86,6 +89,25 @@ def test_of_a_strange_session_captions_count_and_the_network_little(trained: Coo
     np.testing.assert_allclose(evidence.gain, 0.15 * plain.gain, atol=1e-6)
     assert evidence.strange == 1.0 and evidence.calibration is None
     assert np.abs(evidence.durations - plain.durations).max() > 0
+
+
+def test_of_a_strange_session_a_frame_counts_no_more_than_is_usual(trained: Coordination) -> None:
+    """What was measured among people of training is too much for notes that last longer."""
+    model = dataclasses.replace(trained, captions=0.0)
+    session = other_device(made_session(20))
+    keen = dataclasses.replace(model, sharpness=50.0)
+    raw = dataclasses.replace(model, sharpness=1.0, familiar=None).evidence(session).log_odds
+    said = keen.evidence(session).log_odds - 0.15 * raw * looks_at_a_frame(usual_frames(session, model))
+    captions = dataclasses.replace(model, captions=1.0, familiar=None).evidence(session).log_odds
+    captions = captions - dataclasses.replace(model, familiar=None).evidence(session).log_odds
+    np.testing.assert_allclose(said, captions, atol=2e-3)
+
+
+def usual_frames(session: Session, model: Coordination) -> float:
+    vectors = model.encoder.encode([note.text for note in session.notes])
+    return float(
+        np.exp(np.median(caption_durations(describe(session, HOP), model.encoder, vectors)[:, 0])) / HOP
+    )
 
 
 def test_of_a_familiar_session_nothing_changes(trained: Coordination) -> None:
