@@ -39,8 +39,9 @@ class Linker:
     """Place the notes of the last ``window`` seconds together, as ``align.match`` does.
 
     A note is looked at from the first tick behind its time. Its link is final at the first tick ``settle`` seconds
-    behind it; until then it is said anew whenever it changes. A note that comes when its time has left the window is
-    "outside". Of a text only its vector is kept, while the note is in the window, and a hash of its letters.
+    behind it; until then it is said anew when its status changes or a boundary moves by half a frame. A note that
+    comes when its time has left the window is "outside". Of a text only its vector is kept, while the note is in the
+    window, and a hash of its letters.
 
     Args:
         model: trained.
@@ -135,12 +136,19 @@ class Linker:
 
     def _provisional(self, note: _Waiting, link: Link) -> Iterator[Event]:
         start, end = link.span or (note.time, note.time)
-        if note.said != (link.status, start, end):
+        if self._is_news(note, link.status, start, end):
             event = self._voice.said(
                 "link", start, end, final=False, revises=note.seq, **self._about(note, link)
             )
             note.seq, note.said = event.seq, (link.status, start, end)
             yield event
+
+    def _is_news(self, note: _Waiting, status: str, start: float, end: float) -> bool:
+        """Nothing said yet, another status, or a boundary half a frame from where it was: less is no news."""
+        if note.said is None or note.said[0] != status:
+            return True
+        moved = max(abs(start - note.said[1]), abs(end - note.said[2]))
+        return moved >= 0.5 * self._model.layout.hop
 
     def _about(self, note: _Waiting, link: Link) -> dict[str, Any]:
         return {"note": note.number, "status": link.status, "probability": round(float(link.probability), 4)}

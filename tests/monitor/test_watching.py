@@ -77,6 +77,19 @@ def test_every_note_gets_one_final_link_near_the_truth(whole, session) -> None:
     assert any(not e.final for e in links)
 
 
+def test_a_provisional_link_is_said_anew_only_when_there_is_news(model, whole) -> None:
+    links = [e for e in whole if e.event == "link"]
+    again = [
+        (e, next(o for o in links if o.seq == e.revises))
+        for e in links
+        if e.revises is not None and not e.final
+    ]
+    assert again
+    for new, old in again:
+        moved = max(abs(new.start - old.start), abs(new.end - old.end))
+        assert new.status != old.status or moved >= 0.5 * model.layout.hop
+
+
 def test_a_watched_phrase_is_seen_and_raises_an_alert(whole, session) -> None:
     matches = [e for e in whole if e.event == "match" and e.final and e.name == "held it high"]
     truth = [s for s in session.truth if s.text == "held it high"]
