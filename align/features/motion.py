@@ -21,10 +21,12 @@ from align.datatypes import Floats, Stream
 from align.features.cells import Cells, ramp, sample_ranges, window_mean
 from align.features.kinds import Group, groups, in_g, in_rad_per_s
 
-__all__ = ["Motion", "measure_motion", "motion_strengths"]
+__all__ = ["LEAST_MOVING_S", "MOVES_G", "Motion", "measure_motion", "motion_strengths"]
 
 Worn = Literal["trunk", "thigh", "limb"]
 
+#: Standard deviation of acceleration, g, from which a device moves; least seconds of that which show how it swings.
+MOVES_G, LEAST_MOVING_S = 0.15, 2.0
 _LIMBS = frozenset(
     {"wrist", "watch", "arm", "hand", "finger", "ring", "ankle", "foot", "shoe", "leg", "shank"}
 )
@@ -32,10 +34,9 @@ _THIGHS = frozenset({"thigh", "pocket", "trousers"})
 _FREED = frozenset({"user", "linear"})
 _SORTS = _FREED | {"total", "body", "raw", "forces", "velocity", "calibrated"}
 _SWING = 1.25  # rad/s, root mean square: trunks turn by 0.6 to 1.1 at each step, thighs by 1.4 and more
-_STRIDES = 2.0  # least seconds of movement that show how a device swings
 _RHYTHM_S = 3.0  # window of the rhythm: four to seven steps
 _RHYTHM_RATE = 32.0  # Hz it is looked at: steps and their first harmonics
-_MOVES, _TURNS = 0.15, 0.9  # g; rad/s about the vertical
+_TURNS = 0.9  # rad/s about the vertical
 _STRIDE = (0.8, 1.3)  # rad/s
 _TIPPED = {"trunk": (12.0, 30.0), "thigh": (25.0, 45.0), "limb": (12.0, 30.0)}  # degrees
 _REACH_S = 1.5  # how far before and after a change of posture is looked for
@@ -117,7 +118,7 @@ def _measure(stream: Stream, cells: Cells, acc: Group, gyro: Group | None, gravi
             yaw = (rate * up).sum(axis=1)
     movement = np.sqrt(np.maximum(variance, 0.0).sum(axis=1))
     words = set(f"{stream.name} {acc.place}".lower().replace("_", " ").split())
-    swing = rotation[(movement > _MOVES) & (np.abs(yaw) < _TURNS)] if factor is not None else rotation[:0]
+    swing = rotation[(movement > MOVES_G) & (np.abs(yaw) < _TURNS)] if factor is not None else rotation[:0]
     return Motion(
         name=acc.place or stream.name,
         movement=movement,
@@ -144,7 +145,7 @@ def _worn(words: set[str], swing: Floats | None, hop: float) -> Worn:
     """By what the names say, else by how fast the device turns where its wearer moves straight on, rad/s by cell."""
     if swing is None or words & _LIMBS:
         return "limb"
-    swings = swing.size * hop >= _STRIDES and float(np.median(swing)) > _SWING
+    swings = swing.size * hop >= LEAST_MOVING_S and float(np.median(swing)) > _SWING
     return "thigh" if swings or words & _THIGHS else "trunk"
 
 

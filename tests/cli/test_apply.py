@@ -73,7 +73,7 @@ def test_one_wrong_link_corrected_makes_the_others_better(finished: Path, applie
     others = np.arange(len(after)) != NOTE
     assert before[NOTE] < 0.3 and after[NOTE] == 1.0
     # boundaries are refined within a frame, so those of notes that stay move a little
-    assert (after >= before - 0.02)[others].all() and after[others].mean() > before[others].mean() + 0.02
+    assert (after >= before - 0.001)[others].all() and after[others].mean() > before[others].mean() + 0.02
     row = answers(applied)[NOTE]
     assert (row["status"], row["probability"], row["anchor"]) == ("aligned", 1.0, True)
     assert [row["start"], row["end"]] == truth()[NOTE].tolist()

@@ -13,11 +13,10 @@ from align.coordination.inputs.channels import Device, devices
 from align.coordination.inputs.layout import Layout
 from align.datatypes import Floats
 from align.features.kinds import in_g, in_rad_per_s
+from align.features.motion import LEAST_MOVING_S, MOVES_G
 
 __all__ = ["swings"]
 
-_MOVES = 0.15  # g, standard deviation of acceleration within a frame's window
-_LEAST_S = 2.0  # seconds of movement that show how a device swings
 _AXES = ("x", "y", "z")
 F4 = npt.NDArray[np.float32]
 Columns = tuple[list[int], list[int], str]  # of means and of log standard deviations, three each; their unit
@@ -37,8 +36,8 @@ def swings(inputs: F4, layout: Layout) -> Floats:
         rate, rate_sd = _mean_and_sd(inputs, there, layout, turns)
         force, force_sd = _mean_and_sd(inputs, there, layout, forces)
         resting = float(np.median(np.linalg.norm(force, axis=1))) if len(force) else 0.0
-        moves = np.linalg.norm(force_sd, axis=1) * (in_g(forces[2], resting) or 0.0) > _MOVES
-        if moves.sum() * layout.hop < _LEAST_S:
+        moves = np.linalg.norm(force_sd, axis=1) * (in_g(forces[2], resting) or 0.0) > MOVES_G
+        if moves.sum() * layout.hop < LEAST_MOVING_S:
             out.append(np.nan)
             continue
         turned = np.sqrt((rate[moves] ** 2 + rate_sd[moves] ** 2).sum(axis=1))
