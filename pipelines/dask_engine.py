@@ -20,12 +20,14 @@ import os
 import queue
 import secrets
 import shutil
+import signal
 import tempfile
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,15 +143,30 @@ def _client(engine: DaskEngine) -> Iterator[Client]:
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         stack.enter_context(dask.config.set(settings))
         is_safe = importlib.util.find_spec("cryptography") is not None
-        cluster = stack.enter_context(
-            LocalCluster(
+        with _deaf_children():
+            cluster = LocalCluster(
                 n_workers=engine.jobs, threads_per_worker=1, processes=True, host="127.0.0.1",
                 dashboard_address=None, scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 memory_limit=0, local_directory=scratch, silence_logs=logging.CRITICAL,
                 security=True if is_safe else None,  # other users of this machine reach the loopback, too
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+        stack.enter_context(cluster)
         yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Threads that begin here start processes that never hear of Ctrl-C: the batch alone decides how it ends.
+
+    A terminal sends it to Dask's processes as well, and they would answer with a traceback. What a thread blocks,
+    the threads and processes that it starts block too.
+    """
+    resource_tracker.ensure_running()  # or the thread that first needs it would listen again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

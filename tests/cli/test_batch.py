@@ -199,11 +199,17 @@ def test_a_cluster_of_this_machine_does_it_too(align: Callable[..., Done], tmp_p
 
 def test_B13_interrupted_on_a_cluster_it_says_how_far_it_came(tmp_path: Path) -> None:
     pytest.importorskip("dask.distributed", reason='needs pip install "streamnotes[dask]"')
+    psutil = pytest.importorskip("psutil")  # comes with it
     folder, out = files(tmp_path / "night", 3), tmp_path / "out"
     hang(folder / "hang.csv")
-    batch = start(folder, out, "--jobs", "1", "--engine", "dask", group=True)
+    batch = start(folder, out, "--jobs", "2", "--engine", "dask", group=True)
     while batch.poll() is None and n_told(out) < 3:
         time.sleep(0.01)
+    started = psutil.Process(batch.pid).children(recursive=True)
+    for process in started:
+        process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert started and all(process.is_running() for process in started)  # the batch alone decides
     begin = time.monotonic()
     os.killpg(batch.pid, signal.SIGINT)  # as a terminal does: to Dask's processes, too
     _, err = batch.communicate(timeout=60)
