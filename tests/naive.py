@@ -1088,3 +1088,15 @@ def expected_edge(weights, edge, observed, most):
     total = sum(known.values())
     mean = sum(k * w for k, w in known.items()) / total if total > 0 else edge
     return min(edge + most, max(edge - most, mean))
+
+
+def foreground(spectra):
+    """How far each spectrum is from a third of all others, beside how far the closest third is: 0 to 1."""
+    n, n_bands = spectra.shape
+    distances = []
+    for i in range(n):
+        apart = sorted(math.sqrt(sum((a - b) ** 2 for a, b in zip(spectra[i], other, strict=True)) / n_bands)
+                       for other in spectra)  # fmt: skip
+        distances.append(apart[int(n / 3)])
+    usual = max(0.5, float(np.quantile(distances, 1 / 6)))
+    return np.asarray([min(1.0, max(0.0, 2.0 * (d / usual - 1.0))) for d in distances])

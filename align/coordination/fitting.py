@@ -221,7 +221,7 @@ def _trained(
             return fitted.network
 
         sure = fit_confidence(measured, vocabulary, model, train)
-        model = model.with_confidence(sure.nothing, sure.calibration, sure.captions)
+        model = model.with_confidence(sure.nothing, sure.calibration, sure.captions, sure.foreground)
         model = model.with_familiar(fit_familiar((e.inputs for e in examples), model.layout))
         network = train(measured, plan.seed)
         return model.with_network(

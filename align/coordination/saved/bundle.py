@@ -15,7 +15,7 @@ import torch
 from align.answers import Calibration, Evidence
 from align.coordination.functions.table import coordination_function
 from align.coordination.inputs.layout import Layout, layout_findings, model_inputs, session_table
-from align.coordination.network.edges import edge_gain
+from align.coordination.network.edges import edge_gain, joint_gain
 from align.coordination.network.encoders import Coordinator, TextProjection, stream_encoder
 from align.coordination.network.encoding import encode_frames
 from align.coordination.plan import TrainingPlan
@@ -32,6 +32,7 @@ from align.coordination.saved.model_format import (
 from align.coordination.saved.provenance import Provenance, text_identity
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.familiarity import STRANGE_FROM, Familiar, trust_in
+from align.coordination.trust.foreground import Foreground
 from align.coordination.trust.heard import trust_in_words
 from align.coordination.trust.looks import looks_at_a_frame
 from align.datatypes import Finding, Floats, Session
@@ -57,7 +58,8 @@ class Coordination:
     probability that a note refers to nothing in its recording; ``calibration``: what posteriors were worth on
     people held out, where that was measured. ``captions``: how much what captions say of a frame counts beside what
     the network says, in [0, 1] (``align.matching.captioned``). ``heard``: length from which on a projected text counts
-    as heard in training, 0 where that is not known (``trust.heard``). ``familiar``: what frames of training look
+    as heard in training, 0 where that is not known (``trust.heard``). ``foreground``: what it tells that a sound stands
+    out of its background, None without sound (``trust.foreground``). ``familiar``: what frames of training look
     like; of a session that looks like nothing of the kind the network's word counts less and the captions' in full.
     ``provenance``: what it was made from, where known.
     """
@@ -75,6 +77,7 @@ class Coordination:
     calibration: Calibration | None = None
     captions: float = 0.0
     heard: float = 0.0
+    foreground: Foreground | None = None
     familiar: Familiar | None = None
     provenance: Provenance | None = None
 
@@ -117,7 +120,11 @@ class Coordination:
         return dataclasses.replace(self, network=network, sharpness=sharpness, heard=heard)
 
     def with_confidence(
-        self, nothing: float, calibration: Calibration | None, captions: float = 0.0
+        self,
+        nothing: float,
+        calibration: Calibration | None,
+        captions: float = 0.0,
+        foreground: Foreground | None = None,
     ) -> Coordination:
         """A copy that knows how sure it may be.
 
@@ -125,8 +132,11 @@ class Coordination:
             nothing: prior probability that a note refers to nothing, in (0, 1).
             calibration: measured with that prior, the network's sharpness and the captions' weight, or None.
             captions: that weight, in [0, 1].
+            foreground: as fitted, with its weight.
         """
-        return dataclasses.replace(self, nothing=nothing, calibration=calibration, captions=captions)
+        return dataclasses.replace(
+            self, nothing=nothing, calibration=calibration, captions=captions, foreground=foreground
+        )
 
     def with_provenance(self, provenance: Provenance) -> Coordination:
         """A copy that knows what it was made from.
@@ -192,9 +202,9 @@ class Coordination:
         return _with_captions(evidence, said, weight, vectors)
 
     def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
-        """What the network alone says of frames and vectors, and how strange they are to it.
+        """What the network says of frames and vectors, what foreground says of all notes, and how strange all is.
 
-        Its log odds count less the more of the texts are in words that it never heard (``trust_in_words``).
+        The network's log odds count less the more of the texts are in words that it never heard (``trust_in_words``).
 
         Args:
             table: the session's frames.
@@ -205,6 +215,11 @@ class Coordination:
         log_odds, gain, strange = similarity, np.zeros(0), self.strangeness(inputs)
         if self.network is not None:
             made = encode_frames(self.network.stream, inputs)
+            gain = gain if made.edges is None else edge_gain(made.edges)
+            shown = np.zeros(table.n_frames, np.float32)
+            if self.foreground is not None:
+                shown = self.foreground.log_odds(inputs, self.layout)
+                gain = joint_gain(gain, self.foreground.gain(inputs, self.layout))
             del inputs  # as large as what follows
             log_odds, silent = np.empty_like(similarity), ~vectors.any(axis=1)
             with torch.inference_mode():
@@ -217,10 +232,9 @@ class Coordination:
                     similarity[some] = self.network.function(
                         torch.from_numpy(made.vectors[some]), texts
                     ).numpy()
-                    odds = scale * similarity[some] - made.nothing[some, None]
+                    odds = counts * (scale * similarity[some] - made.nothing[some, None]) + shown[some, None]
                     odds[:, silent] = 0.0
-                    log_odds[some] = counts * odds
-            gain = gain if made.edges is None else edge_gain(made.edges)
+                    log_odds[some] = odds
         for own in (similarity, log_odds):
             own.flags.writeable = False  # a record copies what others could still write into
         return Evidence(
@@ -383,6 +397,7 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "calibration": calibration_out(model.calibration),
         "captions": model.captions,
         "heard": model.heard,
+        "foreground": None if model.foreground is None else dataclasses.asdict(model.foreground),
         "provenance": None if model.provenance is None else dataclasses.asdict(model.provenance),
     }
     check_numbers(about)

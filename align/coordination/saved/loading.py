@@ -28,6 +28,7 @@ from align.coordination.saved.model_format import (
 from align.coordination.saved.provenance import Provenance, check_text_identity
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.familiarity import UNKNOWN_SWING, Familiar
+from align.coordination.trust.foreground import Foreground
 from align.coordination.trust.swings import swings
 from align.errors import InputError, ParameterError, UnsafeError
 from align.text.choose import text_encoder
@@ -110,7 +111,12 @@ def _read_about(content: bytes) -> Mapping[str, Any]:
 
 def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     """The parts in their places; ValueError, RuntimeError and the like where they do not fit."""
-    about = {"captions": 0.0, "heard": 0.0, **about}  # the first models of format 2 had none
+    about = {
+        "captions": 0.0,
+        "heard": 0.0,
+        "foreground": None,
+        **about,
+    }  # the first models of format 2 had none
     check_numbers(about)
     tensors = _tensors(weights)
     settings = dict(about["plan"])
@@ -144,7 +150,10 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     )
     model = model.with_times(float(about["lag"]), float(about["lag_sd"]), float(about["reach"]))
     model = model.with_confidence(
-        float(about["nothing"]), calibration_in(about["calibration"]), float(about["captions"])
+        float(about["nothing"]),
+        calibration_in(about["calibration"]),
+        float(about["captions"]),
+        None if about["foreground"] is None else Foreground(**about["foreground"]),
     )
     if familiar:
         n_devices = len(swings(np.zeros((0, layout.n_features), np.float32), layout))

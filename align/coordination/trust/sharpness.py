@@ -1,8 +1,8 @@
 """How sure a model may be: measured on people held out, with their own notes and with foreign ones planted.
 
 Neighbouring frames say much the same, so their sum overstates: ``sharpness`` says how much a frame counts.
-``nothing`` is the prior probability that a note is about something else; ``calibration`` what the posteriors that
-follow turned out to be worth.
+``nothing`` is the prior probability that a note is about something else; ``foreground`` says how much it counts that
+a sound stands out; ``calibration`` what the posteriors that follow turned out to be worth.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ import numpy as np
 from align.answers import Calibration, Evidence
 from align.clock import span_iou
 from align.coordination.inputs.examples import Example, Vocabulary
+from align.coordination.inputs.layout import Layout
+from align.coordination.network.edges import joint_gain
 from align.coordination.network.encoders import Coordinator
 from align.coordination.saved.bundle import Coordination
+from align.coordination.trust.foreground import Foreground, fit_foreground
 from align.coordination.trust.looks import looks_at_a_frame
 from align.coordination.trust.trials import Trial, make_trials
 from align.datatypes import Floats
@@ -29,26 +32,27 @@ __all__ = ["Confidence", "fit_confidence", "usual_sharpness"]
 
 CANDIDATES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 USUAL_NOTHING = 0.02
+FOREGROUND_CANDIDATES = (1.0, 0.5, 0.25, 0.0, 2.0)  # times the usual weight; the first of equals is taken
 NOTHING_CANDIDATES = (USUAL_NOTHING, 2e-3, 2e-4, 2e-5, 0.1)  # the first of equals is taken
 _LEAST_SESSIONS = 8  # below that nothing is held out
 _HELD_OUT = 0.25
 _MOST_TRIALS = 32  # sessions on which candidates are compared, spread over the people held out
 _HALF_LEARNED = 20.0  # notes after which a network is believed half
+_FOREGROUND = 5.0  # looks at a frame: the background is told apart frame by frame
 _HALF = 0.5  # overlap from which a span is right
 _WORST = 1e-3  # a probability below it costs no more: one gross error must not decide
-
-Seen = tuple[Trial, Evidence]  # its evidence with sharpness 1
 
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """``sharpness`` > 0, ``nothing`` in (0, 1), the captions' weight in [0, 1], and the calibration of posteriors under
-    them, if it was measured."""
+    """``sharpness`` > 0, ``nothing`` in (0, 1), the captions' weight in [0, 1], what the foreground of sound says, and
+    the calibration of posteriors under them, if it was measured."""
 
     sharpness: float
     nothing: float = USUAL_NOTHING
     calibration: Calibration | None = None
     captions: float = 0.0
+    foreground: Foreground | None = None
 
 
 def usual_sharpness(frames_per_note: float, n_notes: int) -> float:
@@ -72,7 +76,8 @@ def fit_confidence(
 
     A quarter of the groups (session names up to the first "_") is held out and a network trained on the rest. Its
     sharpness and prior of "nothing" are those with the highest mean log posterior of the truth (mass near the
-    true span, or of "nothing" for a note without one) where foreign notes are planted. The calibration compares
+    true span, or of "nothing" for a note without one) where foreign notes are planted, beside the usual weight of the
+    foreground where there is sound; then that weight is chosen, and the two again beside it. The calibration compares
     the answers that the decoder then gives with the truth, with and without planted notes. With fewer than 8
     labelled sessions, or one group, the usual values and no calibration.
 
@@ -87,23 +92,73 @@ def fit_confidence(
     """
     labelled = [e for e in examples if np.isfinite(e.spans).any()]
     groups = sorted({e.group for e in labelled})
-    frames = np.mean([len(e.inputs) / max(1, len(e.notes)) for e in examples])
     n_out = max(1, round(_HELD_OUT * len(groups)))
     if len(labelled) < _LEAST_SESSIONS or len(groups) < 2:
-        n_notes, was_weak = sum(len(e.notes) for e in examples), any(e.soft is not None for e in examples)
-        return Confidence(usual_sharpness(float(frames), n_notes), captions=0.0 if was_weak else 1.0)
+        return _usual_confidence(examples, model.layout)
     out = set(np.random.default_rng(model.plan.seed).permutation(groups)[:n_out].tolist())
-    network = train([e for e in examples if e.group not in out], model.plan.seed)
+    learned = [e for e in examples if e.group not in out]
+    candidate = model.with_network(train(learned, model.plan.seed), 1.0)
+    foreground = _usual_foreground(learned, model.layout)
     held = [e for e in labelled if e.group in out]
-    candidate = model.with_network(network, 1.0)
     plain, planted = make_trials(held, vocabulary, model.encoder, model.plan.seed)
-    seen = [(trial, trial.evidence(candidate)) for trial in (*planted, *plain)]
-    step = math.ceil(len(planted) / _MOST_TRIALS)
-    sharpness, nothing = _most_truthful(seen[: len(planted) : step])
-    return Confidence(sharpness, nothing, _calibration(seen, sharpness, nothing))
+    seen = [_Seen(trial, trial.evidence(candidate), foreground, model.layout) for trial in (*planted, *plain)]
+    every = math.ceil(len(planted) / _MOST_TRIALS)
+    sharpness, nothing = _most_truthful(seen[: len(planted) : every])
+    if foreground is not None:
+        foreground = _worth(foreground, seen[: len(planted) : every], sharpness, nothing)
+        seen = [dataclasses.replace(one, foreground=foreground) for one in seen]
+        sharpness, nothing = _most_truthful(seen[: len(planted) : every])
+    return Confidence(sharpness, nothing, _calibration(seen, sharpness, nothing), foreground=foreground)
 
 
-def _most_truthful(seen: Sequence[Seen]) -> tuple[float, float]:
+def _usual_confidence(examples: Sequence[Example], layout: Layout) -> Confidence:
+    n_notes, was_weak = sum(len(e.notes) for e in examples), any(e.soft is not None for e in examples)
+    sharpness, captions = usual_sharpness(_frames_per_note(examples), n_notes), 0.0 if was_weak else 1.0
+    return Confidence(sharpness, captions=captions, foreground=_usual_foreground(examples, layout))
+
+
+def _usual_foreground(examples: Sequence[Example], layout: Layout) -> Foreground | None:
+    found = fit_foreground(examples, layout)
+    weight = min(1.0, _FOREGROUND * looks_at_a_frame(_frames_per_note(examples)))
+    return None if found is None else found.weighted(weight)
+
+
+def _frames_per_note(examples: Sequence[Example]) -> float:
+    return float(np.mean([len(e.inputs) / max(1, len(e.notes)) for e in examples]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What there is to be seen of a trial: the network's evidence with sharpness 1, and the foreground."""
+
+    trial: Trial
+    network: Evidence
+    foreground: Foreground | None
+    layout: Layout
+
+    def evidence(self, sharpness: float, nothing: float) -> Evidence:
+        log_odds, gain = np.float32(sharpness) * self.network.log_odds, self.network.gain
+        if self.foreground is not None:
+            inputs = self.trial.example.inputs
+            log_odds = log_odds + self.foreground.log_odds(inputs, self.layout)[:, None]
+            gain = joint_gain(gain, self.foreground.gain(inputs, self.layout))
+        return dataclasses.replace(self.network, log_odds=log_odds, gain=gain, nothing=nothing)
+
+
+def _worth(usual: Foreground, seen: Sequence[_Seen], sharpness: float, nothing: float) -> Foreground:
+    """With the weight under which the truth is most probable; the usual one, while what it costs is within one
+    standard error."""
+    tried = [usual.weighted(min(1.0, times * usual.weight)) for times in FOREGROUND_CANDIDATES]
+    logs = [
+        _log_of_truth([dataclasses.replace(one, foreground=own) for one in seen], sharpness, nothing)
+        for own in tried
+    ]
+    best = int(np.argmax([own.mean() for own in logs]))
+    cost = logs[best] - logs[0]
+    return usual if cost.mean() <= cost.std() / np.sqrt(cost.size) else tried[best]
+
+
+def _most_truthful(seen: Sequence[_Seen]) -> tuple[float, float]:
     """Sharpness and prior of "nothing" under which the truth is most probable.
 
     Both at once: the surer the frames are, the more a note of a new person that fits badly needs a low prior.
@@ -119,13 +174,13 @@ def _most_truthful(seen: Sequence[Seen]) -> tuple[float, float]:
     return best
 
 
-def _log_of_truth(seen: Sequence[Seen], sharpness: float, nothing: float) -> Floats:
+def _log_of_truth(seen: Sequence[_Seen], sharpness: float, nothing: float) -> Floats:
     """(all notes,) log posterior of the truth: near the true span, or of "nothing" where there is none."""
     masses = []
-    for trial, evidence in seen:
+    for one in seen:
+        trial, own = one.trial, one.evidence(sharpness, nothing)
         is_foreign = np.isnan(trial.spans[:, 0])
         spans = np.where(is_foreign[:, None], 0.0, trial.spans)
-        own = _sharpened(evidence, sharpness, nothing)
         mass = span_mass(own, trial.notes, spans)
         if is_foreign.any():
             _, moments = posterior_cover(own, trial.notes, nothing)
@@ -134,16 +189,13 @@ def _log_of_truth(seen: Sequence[Seen], sharpness: float, nothing: float) -> Flo
     return np.asarray(np.log(np.maximum(np.concatenate(masses), _WORST)))
 
 
-def _sharpened(evidence: Evidence, sharpness: float, nothing: float) -> Evidence:
-    return dataclasses.replace(evidence, log_odds=np.float32(sharpness) * evidence.log_odds, nothing=nothing)
-
-
-def _calibration(seen: Sequence[Seen], sharpness: float, nothing: float) -> Calibration | None:
+def _calibration(seen: Sequence[_Seen], sharpness: float, nothing: float) -> Calibration | None:
     """From all answers that the decoder gives, with a span and without."""
     placed: list[tuple[float, bool, str]] = []
     unmatched: list[tuple[float, bool, str]] = []
-    for trial, evidence in seen:
-        answer = place_notes(_sharpened(evidence, sharpness, nothing), trial.notes)
+    for one in seen:
+        trial, evidence = one.trial, one.evidence(sharpness, nothing)
+        answer = place_notes(evidence, trial.notes)
         wanted = (trial.spans + evidence.first) * evidence.hop
         iou = span_iou(answer.spans, wanted)
         for link, overlap, start in zip(answer.links, iou, wanted[:, 0], strict=True):

@@ -1,0 +1,116 @@
+"""What stands out of the background speaks for some note, as far as it did in training and on people held out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from align.coordination import Coordination, fit_coordination
+from align.coordination.inputs.layout import model_inputs, session_table
+from align.coordination.saved.bundle import bundle_files
+from align.coordination.saved.loading import load_coordination
+from align.coordination.trust.foreground import Foreground, fit_foreground
+from align.coordination.trust.sharpness import fit_confidence
+from align.datatypes import Note, Session, Span, Stream
+from align.errors import InputError, ParameterError
+from align.matching import match
+from align.metrics import pool
+from tests.coordination.saved_models import rewritten, written
+from tests.coordination.sessions import TINY, untold
+from tests.coordination.trust.test_sharpness import prepared
+
+RATE = 4000.0
+TONES = {"a low hum": 300.0, "a whistle": 1500.0}
+PLAN = dataclasses.replace(TINY, hop=0.1, epochs=12)
+
+
+def hiss(rng, seconds, sd):
+    return rng.normal(0.0, sd, round(seconds * RATE))
+
+
+def heard(seed, *, breath=0.0, channels=1):
+    """Tones of 0.6 s in a hiss. ``breath``: seconds of a fainter hiss around each of them, which belong to it."""
+    rng = np.random.default_rng(seed)
+    pieces, spans, now = [], [], 0.0
+    for kind in rng.choice(list(TONES), 6).tolist():
+        pause, tone = (
+            rng.uniform(1.0, 2.0),
+            np.sin(np.arange(int(0.6 * RATE)) * 2 * np.pi * TONES[kind] / RATE),
+        )
+        around = [hiss(rng, breath, 0.003) for _ in range(2)]
+        pieces += [hiss(rng, pause, 0.01), around[0], 0.3 * tone + hiss(rng, 0.6, 0.003), around[1]]
+        length = sum(len(piece) for piece in pieces[-3:]) / RATE
+        start = now + len(pieces[-4]) / RATE
+        spans.append(Span(start, start + length, kind, kind))
+        now = spans[-1].end
+    pieces.append(hiss(rng, 1.5, 0.01))
+    stream = Stream(np.concatenate(pieces), RATE, "mic", modality="audio")
+    return Session(f"p{seed}_day", (stream,), tuple(Note(s.text) for s in spans), truth=tuple(spans))
+
+
+@pytest.fixture(scope="module")
+def model() -> Coordination:
+    return fit_coordination([heard(seed) for seed in range(8)], PLAN)
+
+
+def test_foreground_is_counted_within_spans_and_between_them(model):
+    found = model.foreground
+    assert found is not None and found.seen > 1.5 and found.unseen < -1.5
+    with pytest.raises(ParameterError, match="seen"):
+        Foreground(5.0, 0.0)
+    with pytest.raises(ParameterError, match="weight"):
+        Foreground(1.0, -1.0, float("nan"))
+
+
+def test_it_speaks_for_every_note_that_says_anything_and_adds_to_the_network(model):
+    session = heard(20)
+    session = dataclasses.replace(session, notes=(*session.notes, Note("")))
+    plain = dataclasses.replace(model, captions=0.0, familiar=None, foreground=None)
+    found = dataclasses.replace(plain, foreground=Foreground(2.0, -1.0, 0.5))
+    added = found.evidence(session).log_odds - plain.evidence(session).log_odds
+    assert not added[:, -1].any() and np.ptp(added[:, :-1], axis=1).max() < 1e-4
+    inputs = model_inputs(session_table(session, model.layout.hop, model.layout), model.layout)
+    np.testing.assert_allclose(added[:, 0], found.foreground.log_odds(inputs, model.layout), atol=1e-4)
+    assert added.min() == pytest.approx(-0.5, abs=0.05) and added.max() == pytest.approx(1.0, abs=0.05)
+    inputs[3:5] = 0.0  # no sound there
+    assert not found.foreground.log_odds(inputs, model.layout)[3:5].any()
+
+
+def test_a_sound_is_placed_with_the_breath_around_it_that_training_never_heard(model):
+    pairs = [(match(untold(s), model), s.truth) for s in (heard(seed, breath=0.4) for seed in range(30, 34))]
+    assert pool(pairs).mean_iou > 0.9  # the tones alone are less than half of their spans
+
+
+def test_probable_spans_count_as_far_as_they_are_probable(model):
+    inputs = np.zeros((4, model.layout.n_features), np.float32)
+    inputs[:, -1] = 1.0
+    column = model.layout.channels[0].index("foreground")
+    inputs[:, column] = (np.array([1.0, 1.0, 0.0, 0.0]) - model.layout.shift[column]) / model.layout.scale[
+        column
+    ]
+    examples, *_ = prepared(1)
+    example = dataclasses.replace(examples[0], inputs=inputs)
+    sure = dataclasses.replace(example, target=np.array([0, 0, -1, -1]), soft=None)
+    soft = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
+    same = fit_foreground([dataclasses.replace(example, soft=soft)], model.layout)
+    assert same == fit_foreground([sure], model.layout)
+    assert same.seen == pytest.approx(np.log((3 / 4) / (1 / 4))) and same.unseen == pytest.approx(-same.seen)
+    even = fit_foreground([dataclasses.replace(example, soft=np.full((4, 2), 0.5, np.float32))], model.layout)
+    assert abs(even.seen) < 1e-9 and abs(even.unseen) < 1e-9
+
+
+def test_without_sound_there_is_none():
+    examples, vocabulary, model, train = prepared(8)
+    assert fit_foreground(examples, model.layout) is None
+    assert fit_confidence(examples, vocabulary, model, train).foreground is None
+
+
+def test_it_is_saved_and_models_without_it_know_none(model, tmp_path):
+    folder = written(bundle_files(model), tmp_path)
+    assert load_coordination(folder).foreground == model.foreground
+    about = {"seen": 1.0, "unseen": -1.0, "weight": 2.0}
+    with pytest.raises(InputError, match="E-MODEL-BROKEN"):
+        load_coordination(rewritten(folder, {"foreground": about}))
+    assert load_coordination(rewritten(folder, {"foreground": None})).foreground is None
