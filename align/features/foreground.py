@@ -1,4 +1,4 @@
-"""What stands out of a sound's background, whatever it is and however loud: a column beside the mel bands.
+"""What stands out of a sound's background, whatever it is and however loud.
 
 A person hears that something begins not only where it gets loud: a recording that fades in, or a pause in which the
 hiss is another one, differs from what lies around. The background is what fills the recording: spectra that a third
@@ -7,16 +7,15 @@ of it resembles.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from align.datatypes import Floats, Stream
+from align.datatypes import Floats
+from align.features.frames import FrameTable
 
-__all__ = ["FOREGROUND", "foreground", "with_foreground"]
-
-FOREGROUND = "foreground"  # the column's name
+__all__ = ["foreground", "foreground_of", "mel_bands"]
 
 _SHARE = 1.0 / 3.0  # of the recording that resembles a frame of the background
 _MOST = 600  # frames that stand for the recording
@@ -58,19 +57,25 @@ def foreground(spectra: npt.NDArray[np.floating]) -> Floats:
     return out
 
 
-def with_foreground(frames: Stream) -> Stream:
-    """Frames of sound with the column ``foreground`` behind the others; those of a sensor as they are.
+def foreground_of(table: FrameTable) -> Floats:
+    """(n_frames,) the foreground of a session's sound, the mean over its audio streams; NaN where none is there.
 
     Args:
-        frames: of one stream, from ``featurize``.
+        table: its frames.
     """
-    bands = [k for k, name in enumerate(frames.channels) if name.startswith("mel") and name.endswith(".mean")]
-    if frames.modality != "audio" or not bands:
-        return frames
-    column = foreground(frames.values[:, bands]).astype(frames.values.dtype)
-    return replace(
-        frames,
-        values=np.column_stack([frames.values, column]),
-        channels=(*frames.channels, FOREGROUND),
-        units=(*frames.units, ""),
-    )
+    total, count = np.zeros(table.n_frames), np.zeros(table.n_frames)
+    for channels, block in zip(table.channels, table.blocks, strict=True):
+        bands = mel_bands(channels)
+        if bands:
+            found = foreground(block[:, bands])
+            total, count = total + np.nan_to_num(found), count + np.isfinite(found)
+    return np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
+
+
+def mel_bands(channels: Sequence[str]) -> list[int]:
+    """Which columns of a stream's frames are its mel energies; none of a sensor's.
+
+    Args:
+        channels: names of the columns.
+    """
+    return [k for k, name in enumerate(channels) if name.startswith("mel") and name.endswith(".mean")]

@@ -15,7 +15,6 @@ from align import clock
 from align.datatypes import Stream
 from align.errors import ParameterError
 from align.features.audio import mel_frames
-from align.features.foreground import with_foreground
 from align.features.heartbeats import beat_columns, ecg_channels
 from align.features.windows import motion_frames
 
@@ -122,8 +121,7 @@ class FrameTable:
 def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
     """Featurize every stream at ``hop`` and lay the frames on one grid; nothing is filled or interpolated.
 
-    Leads of an electrocardiogram bring what their heartbeats do, behind the other columns, sound what stands out of its
-    background.
+    Leads of an electrocardiogram bring what their heartbeats do, behind the other columns.
 
     Args:
         streams: at least one, on one clock.
@@ -132,7 +130,7 @@ def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
     Raises:
         ParameterError, InputError: as ``featurize``, and E-NO-FRAMES when there is no stream.
     """
-    frames = [_with_beats(s, with_foreground(featurize(s, hop=hop))) for s in streams]
+    frames = [_with_beats(s, featurize(s, hop=hop)) for s in streams]
     first = min(clock.nearest_sample(f.start, 0.0, 1.0 / hop) for f in frames)
     last = max(clock.nearest_sample(f.end, 0.0, 1.0 / hop) for f in frames)
     blocks = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from align.datatypes import Stream
-from align.features.foreground import FOREGROUND, foreground, with_foreground
-from align.features.frames import featurize, frame_table
+from align.features.foreground import foreground, foreground_of
+from align.features.frames import frame_table
 from tests import naive
 
 RATE = 8000.0
@@ -28,9 +30,7 @@ def sound(*pieces):
 
 
 def shown(stream, hop=0.05):
-    table = frame_table([stream], hop)
-    assert table.channels[0][-1] == FOREGROUND
-    return table.blocks[0][:, -1]
+    return foreground_of(frame_table([stream], hop))
 
 
 @given(spectra_of)
@@ -76,7 +76,14 @@ def test_digital_silence_is_a_background_too():
     assert found[61:79].min() == 1.0 and not found[:58].any()
 
 
-def test_a_sensor_has_none():
-    stream = Stream(np.zeros((200, 3)), 50.0, "wrist", channels=("x", "y", "z"))
-    frames = featurize(stream)
-    assert with_foreground(frames) is frames
+def test_several_microphones_are_averaged_and_a_sensor_has_none():
+    quiet, loud = hiss(4.0, 0.01, 0), hiss(4.0, 0.01, 0)
+    loud[16000:24000] += hiss(1.0, 0.1, 1)
+    wrist = Stream(np.zeros((300, 3)), 50.0, "wrist", channels=("x", "y", "z"))
+    rooms = [sound(quiet), dataclasses.replace(sound(loud), name="hall")]
+    found = foreground_of(frame_table([*rooms, wrist], 0.05))
+    apart = [foreground_of(frame_table([room], 0.05)) for room in rooms]
+    np.testing.assert_allclose(found[:80], np.mean(apart, axis=0))
+    assert apart[0].max() < 1.0 and apart[1][42:58].min() == 1.0
+    assert np.isnan(found[82:]).all()  # the sensor goes on alone
+    assert np.isnan(foreground_of(frame_table([wrist], 0.05))).all()

@@ -18,7 +18,6 @@ from itertools import pairwise
 import numpy as np
 
 from align.datatypes import Stream
-from align.features.foreground import FOREGROUND
 from align.features.heartbeats import beat_names
 from align.features.kinds import in_g, in_rad_per_s, judge_channel, name_words
 from align.features.windows import BANDS
@@ -94,7 +93,7 @@ def devices(stream: str, channels: Sequence[str], units: Sequence[str]) -> list[
 
 def _described(name: str, unit: str) -> tuple[str, str, str]:
     """Kind, other words, axis."""
-    if name in ("loudness", FOREGROUND) or (name.startswith("mel") and name[3:].isdigit()):
+    if name == "loudness" or (name.startswith("mel") and name[3:].isdigit()):
         return "sound", "", name
     kind, words, axis = judge_channel(name.replace(MAGNITUDE, "x"), unit)
     if kind is None:

@@ -38,6 +38,7 @@ from align.coordination.trust.looks import looks_at_a_frame
 from align.datatypes import Finding, Floats, Session
 from align.errors import InputError
 from align.features.captions import describe
+from align.features.foreground import foreground_of
 from align.features.frames import FrameTable
 from align.matching.captioned import caption_durations, caption_odds
 from align.text.protocol import TextEncoder
@@ -216,11 +217,11 @@ class Coordination:
         if self.network is not None:
             made = encode_frames(self.network.stream, inputs)
             gain = gain if made.edges is None else edge_gain(made.edges)
+            del inputs  # as large as what follows
             shown = np.zeros(table.n_frames, np.float32)
             if self.foreground is not None:
-                shown = self.foreground.log_odds(inputs, self.layout)
-                gain = joint_gain(gain, self.foreground.gain(inputs, self.layout))
-            del inputs  # as large as what follows
+                share = foreground_of(table)
+                shown, gain = self.foreground.log_odds(share), joint_gain(gain, self.foreground.gain(share))
             log_odds, silent = np.empty_like(similarity), ~vectors.any(axis=1)
             with torch.inference_mode():
                 texts, scale = self.network.text(torch.from_numpy(vectors)), float(self.network.scale)

@@ -1,7 +1,8 @@
 """What stands out of the background belongs to some note: a second witness beside the network, one of three numbers.
 
 A network that learned speech of three people takes the breath before a fourth one's words for nothing, as it never
-heard it. That such a frame is not background holds for everybody. How far foreground speaks for a note, and background
+heard it. That such a frame is not background holds for everybody; and as it is kept from the network, the two judge by
+different things. How far foreground speaks for a note, and background
 against it, is counted in training; how much a frame of it counts beside the network's word is measured on people held
 out (``sharpness.py``). And where foreground begins or ends a span is likelier to begin or end.
 """
@@ -15,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from align.coordination.inputs.examples import NOTHING, Example
-from align.coordination.inputs.layout import Layout
 from align.coordination.network.edges import edge_gain
 from align.datatypes import Floats
 from align.errors import ParameterError
-from align.features.foreground import FOREGROUND
+from align.features.foreground import foreground_of, mel_bands
 
 __all__ = ["Foreground", "fit_foreground"]
 
@@ -55,76 +55,57 @@ class Foreground:
         """
         return replace(self, weight=weight)
 
-    def log_odds(self, inputs: npt.NDArray[np.float32], layout: Layout) -> npt.NDArray[np.float32]:
+    def log_odds(self, share: Floats) -> npt.NDArray[np.float32]:
         """(n_frames,) what the foreground of a session says for any note; 0 where there is no sound.
 
         Args:
-            inputs: (n_frames, n_features), from ``model_inputs``.
-            layout: of the model.
+            share: (n_frames,) as ``foreground_of`` gives it.
         """
-        share, is_there = _share(inputs, layout)
         said = share * self.seen + (1.0 - share) * self.unseen
-        return np.where(is_there, self.weight * said, 0.0).astype(np.float32)
+        return np.nan_to_num(self.weight * said).astype(np.float32)
 
-    def gain(self, inputs: npt.NDArray[np.float32], layout: Layout) -> Floats:
+    def gain(self, share: Floats) -> Floats:
         """(n_frames + 1,) log of how much likelier a span has an edge at each edge than at any; none with weight 0.
 
         As ``edge_gain``, an edge being as probable as the two frames before it and the two behind it differ.
 
         Args:
-            inputs, layout: as for ``log_odds``.
+            share: as for ``log_odds``.
         """
         if not self.weight:
             return np.zeros(0)
-        share, _ = _share(inputs, layout)
-        padded = np.pad(share, _BESIDE, mode="edge")
+        padded = np.pad(np.nan_to_num(share), _BESIDE, mode="edge")
         means = np.convolve(padded, np.full(_BESIDE, 1.0 / _BESIDE), mode="valid")
         changed = np.clip(np.abs(means[_BESIDE:] - means[:-_BESIDE]), _HARDLY, 1.0 - _HARDLY)
         return edge_gain(np.log(changed / (1.0 - changed)))
 
 
-def fit_foreground(examples: Sequence[Example], layout: Layout) -> Foreground | None:
-    """Count how much more foreground there is within spans than between; None where no stream has such a column.
+def fit_foreground(examples: Sequence[Example]) -> Foreground | None:
+    """Count how much more foreground there is within spans than between; None where there is no sound.
 
     Args:
         examples: of training; where spans are only probable (``soft``), frames count as much as they are.
-        layout: of the model.
     """
-    if not _columns(layout):
-        return None
     within, between = (
         np.ones(2),
         np.ones(2),
     )  # frames of foreground and of background; one of each to begin with
+    n_heard = 0
     for example in examples:
-        share, is_there = _share(example.inputs, layout)
+        if not any(map(mel_bands, example.table.channels)):
+            continue
+        share = foreground_of(example.table)
         if example.soft is not None:
             nothing = example.soft[:, -1].astype(np.float64)
             something = example.soft[:, :-1].sum(axis=1, dtype=np.float64)
         else:
             nothing, something = (example.target == NOTHING) * 1.0, (example.target > NOTHING) * 1.0
-        for counts, weights in ((within, something * is_there), (between, nothing * is_there)):
-            counts += (weights @ share, weights @ (1.0 - share))
+        heard = np.isfinite(share)
+        n_heard += int(heard.sum())
+        for counts, weights in ((within, something[heard]), (between, nothing[heard])):
+            counts += (weights @ share[heard], weights @ (1.0 - share[heard]))
+    if not n_heard:
+        return None
     odds = np.log((within / within.sum()) / (between / between.sum()))
     seen, unseen = np.clip(odds, -_MOST, _MOST).tolist()
     return Foreground(seen, unseen)
-
-
-def _columns(layout: Layout) -> list[tuple[int, int]]:
-    """(stream, column) of each foreground on the training scale."""
-    out, before = [], 0
-    for k, channels in enumerate(layout.channels):
-        out += [(k, before + i) for i, name in enumerate(channels) if name == FOREGROUND]
-        before += len(channels)
-    return out
-
-
-def _share(inputs: npt.NDArray[np.float32], layout: Layout) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """(n_frames,) how far a frame is foreground, the mean over the streams that are there; and whether one is."""
-    total, n_there = np.zeros(len(inputs)), np.zeros(len(inputs))
-    for stream, column in _columns(layout):
-        there = inputs[:, stream - len(layout.streams)] > 0
-        value = layout.shift[column] + layout.scale[column] * inputs[:, column].astype(np.float64)
-        total += np.where(there, np.clip(value, 0.0, 1.0), 0.0)
-        n_there += there
-    return total / np.maximum(n_there, 1.0), n_there > 0

@@ -17,7 +17,6 @@ import numpy as np
 from align.answers import Calibration, Evidence
 from align.clock import span_iou
 from align.coordination.inputs.examples import Example, Vocabulary
-from align.coordination.inputs.layout import Layout
 from align.coordination.network.edges import joint_gain
 from align.coordination.network.encoders import Coordinator
 from align.coordination.saved.bundle import Coordination
@@ -25,6 +24,7 @@ from align.coordination.trust.foreground import Foreground, fit_foreground
 from align.coordination.trust.looks import looks_at_a_frame
 from align.coordination.trust.trials import Trial, make_trials
 from align.datatypes import Floats
+from align.features.foreground import foreground_of
 from align.matching import place_notes, posterior_cover, span_mass
 from align.matching.calibration import Answers, fit_calibration
 
@@ -94,14 +94,14 @@ def fit_confidence(
     groups = sorted({e.group for e in labelled})
     n_out = max(1, round(_HELD_OUT * len(groups)))
     if len(labelled) < _LEAST_SESSIONS or len(groups) < 2:
-        return _usual_confidence(examples, model.layout)
+        return _usual_confidence(examples)
     out = set(np.random.default_rng(model.plan.seed).permutation(groups)[:n_out].tolist())
     learned = [e for e in examples if e.group not in out]
     candidate = model.with_network(train(learned, model.plan.seed), 1.0)
-    foreground = _usual_foreground(learned, model.layout)
+    foreground = _usual_foreground(learned)
     held = [e for e in labelled if e.group in out]
     plain, planted = make_trials(held, vocabulary, model.encoder, model.plan.seed)
-    seen = [_Seen(trial, trial.evidence(candidate), foreground, model.layout) for trial in (*planted, *plain)]
+    seen = [_seen(trial, candidate, foreground) for trial in (*planted, *plain)]
     every = math.ceil(len(planted) / _MOST_TRIALS)
     sharpness, nothing = _most_truthful(seen[: len(planted) : every])
     if foreground is not None:
@@ -111,14 +111,14 @@ def fit_confidence(
     return Confidence(sharpness, nothing, _calibration(seen, sharpness, nothing), foreground=foreground)
 
 
-def _usual_confidence(examples: Sequence[Example], layout: Layout) -> Confidence:
+def _usual_confidence(examples: Sequence[Example]) -> Confidence:
     n_notes, was_weak = sum(len(e.notes) for e in examples), any(e.soft is not None for e in examples)
     sharpness, captions = usual_sharpness(_frames_per_note(examples), n_notes), 0.0 if was_weak else 1.0
-    return Confidence(sharpness, captions=captions, foreground=_usual_foreground(examples, layout))
+    return Confidence(sharpness, captions=captions, foreground=_usual_foreground(examples))
 
 
-def _usual_foreground(examples: Sequence[Example], layout: Layout) -> Foreground | None:
-    found = fit_foreground(examples, layout)
+def _usual_foreground(examples: Sequence[Example]) -> Foreground | None:
+    found = fit_foreground(examples)
     weight = min(1.0, _FOREGROUND * looks_at_a_frame(_frames_per_note(examples)))
     return None if found is None else found.weighted(weight)
 
@@ -129,20 +129,25 @@ def _frames_per_note(examples: Sequence[Example]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What there is to be seen of a trial: the network's evidence with sharpness 1, and the foreground."""
+    """What there is to be seen of a trial: the network's evidence with sharpness 1, and its foreground
+    (``foreground_of``)."""
 
     trial: Trial
     network: Evidence
     foreground: Foreground | None
-    layout: Layout
+    share: Floats
 
     def evidence(self, sharpness: float, nothing: float) -> Evidence:
         log_odds, gain = np.float32(sharpness) * self.network.log_odds, self.network.gain
         if self.foreground is not None:
-            inputs = self.trial.example.inputs
-            log_odds = log_odds + self.foreground.log_odds(inputs, self.layout)[:, None]
-            gain = joint_gain(gain, self.foreground.gain(inputs, self.layout))
+            log_odds = log_odds + self.foreground.log_odds(self.share)[:, None]
+            gain = joint_gain(gain, self.foreground.gain(self.share))
         return dataclasses.replace(self.network, log_odds=log_odds, gain=gain, nothing=nothing)
+
+
+def _seen(trial: Trial, model: Coordination, foreground: Foreground | None) -> _Seen:
+    share = np.zeros(0) if foreground is None else foreground_of(trial.example.table)
+    return _Seen(trial, trial.evidence(model), foreground, share)
 
 
 def _worth(usual: Foreground, seen: Sequence[_Seen], sharpness: float, nothing: float) -> Foreground:

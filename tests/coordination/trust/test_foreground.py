@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from align.coordination import Coordination, fit_coordination
-from align.coordination.inputs.layout import model_inputs, session_table
+from align.coordination.network.edges import joint_gain
 from align.coordination.saved.bundle import bundle_files
 from align.coordination.saved.loading import load_coordination
 from align.coordination.trust.foreground import Foreground, fit_foreground
 from align.coordination.trust.sharpness import fit_confidence
 from align.datatypes import Note, Session, Span, Stream
 from align.errors import InputError, ParameterError
+from align.features.foreground import foreground_of
+from align.features.frames import frame_table
 from align.matching import match
 from align.metrics import pool
 from tests.coordination.saved_models import rewritten, written
@@ -68,14 +70,30 @@ def test_it_speaks_for_every_note_that_says_anything_and_adds_to_the_network(mod
     session = heard(20)
     session = dataclasses.replace(session, notes=(*session.notes, Note("")))
     plain = dataclasses.replace(model, captions=0.0, familiar=None, foreground=None)
-    found = dataclasses.replace(plain, foreground=Foreground(2.0, -1.0, 0.5))
-    added = found.evidence(session).log_odds - plain.evidence(session).log_odds
+    own = Foreground(2.0, -1.0, 0.5)
+    found, before = dataclasses.replace(plain, foreground=own).evidence(session), plain.evidence(session)
+    added = found.log_odds - before.log_odds
     assert not added[:, -1].any() and np.ptp(added[:, :-1], axis=1).max() < 1e-4
-    inputs = model_inputs(session_table(session, model.layout.hop, model.layout), model.layout)
-    np.testing.assert_allclose(added[:, 0], found.foreground.log_odds(inputs, model.layout), atol=1e-4)
+    share = foreground_of(frame_table(session.streams, model.layout.hop))
+    np.testing.assert_allclose(added[:, 0], own.log_odds(share), atol=1e-4)
     assert added.min() == pytest.approx(-0.5, abs=0.05) and added.max() == pytest.approx(1.0, abs=0.05)
-    inputs[3:5] = 0.0  # no sound there
-    assert not found.foreground.log_odds(inputs, model.layout)[3:5].any()
+    np.testing.assert_allclose(found.gain, joint_gain(before.gain, own.gain(share)))
+
+
+def test_edges_are_likelier_where_foreground_begins_and_ends():
+    share = np.array([0.0] * 10 + [1.0] * 10 + [0.0] * 10)
+    gain = Foreground(2.0, -1.0).gain(share)
+    assert gain.shape == (31,) and set(np.argsort(gain)[-2:].tolist()) == {10, 20}
+    assert np.exp(gain).mean() == pytest.approx(1.0)
+    assert not Foreground(2.0, -1.0, 0.0).gain(share).size
+    none = np.zeros(0)
+    assert joint_gain(none, gain) is gain and joint_gain(gain, none) is gain
+
+
+def test_where_no_sound_is_it_says_nothing():
+    share = np.array([1.0, np.nan, 0.0])
+    assert Foreground(2.0, -1.0, 0.5).log_odds(share).tolist() == [1.0, 0.0, -0.5]
+    assert np.isfinite(Foreground(2.0, -1.0).gain(share)).all()
 
 
 def test_a_sound_is_placed_with_the_breath_around_it_that_training_never_heard(model):
@@ -83,27 +101,25 @@ def test_a_sound_is_placed_with_the_breath_around_it_that_training_never_heard(m
     assert pool(pairs).mean_iou > 0.9  # the tones alone are less than half of their spans
 
 
-def test_probable_spans_count_as_far_as_they_are_probable(model):
-    inputs = np.zeros((4, model.layout.n_features), np.float32)
-    inputs[:, -1] = 1.0
-    column = model.layout.channels[0].index("foreground")
-    inputs[:, column] = (np.array([1.0, 1.0, 0.0, 0.0]) - model.layout.shift[column]) / model.layout.scale[
-        column
-    ]
+def test_probable_spans_count_as_far_as_they_are_probable():
+    session = heard(1)
+    table = frame_table(session.streams, 0.1)
     examples, *_ = prepared(1)
-    example = dataclasses.replace(examples[0], inputs=inputs)
-    sure = dataclasses.replace(example, target=np.array([0, 0, -1, -1]), soft=None)
-    soft = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
-    same = fit_foreground([dataclasses.replace(example, soft=soft)], model.layout)
-    assert same == fit_foreground([sure], model.layout)
-    assert same.seen == pytest.approx(np.log((3 / 4) / (1 / 4))) and same.unseen == pytest.approx(-same.seen)
-    even = fit_foreground([dataclasses.replace(example, soft=np.full((4, 2), 0.5, np.float32))], model.layout)
+    target = np.full(table.n_frames, -1)
+    for span in session.truth:
+        target[round(span.start / 0.1) : round(span.end / 0.1)] = 0
+    sure = dataclasses.replace(examples[0], table=table, target=target, soft=None)
+    soft = np.column_stack([target == 0, target == -1]).astype(np.float32)
+    found = fit_foreground([sure])
+    assert found == fit_foreground([dataclasses.replace(sure, soft=soft)])
+    assert found.seen > 1.5 and found.unseen < -1.5
+    even = fit_foreground([dataclasses.replace(sure, soft=np.full_like(soft, 0.5))])
     assert abs(even.seen) < 1e-9 and abs(even.unseen) < 1e-9
 
 
 def test_without_sound_there_is_none():
     examples, vocabulary, model, train = prepared(8)
-    assert fit_foreground(examples, model.layout) is None
+    assert fit_foreground(examples) is None
     assert fit_confidence(examples, vocabulary, model, train).foreground is None
 
 
