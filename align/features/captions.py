@@ -15,6 +15,8 @@ import numpy.typing as npt
 from align.datatypes import Floats, Session, Stream, frozen_array, set_fields
 from align.errors import ParameterError
 from align.features.cells import Cells, session_cells, span_cells
+from align.features.foreground import foreground_of
+from align.features.frames import frame_table
 from align.features.heart import heart_strengths, measure_heart
 from align.features.heartbeats import BEAT_S
 from align.features.levels import level_strengths
@@ -27,6 +29,7 @@ __all__ = ["Description", "caption", "caption_segments", "describe"]
 _HOP_S = 0.25
 _SAID_FROM = 0.5  # a phrase is said when it holds for at least this share of a stretch
 _SAID_MOST = 4
+_LEAST_HZ = 2000.0  # below it some mel bands are empty
 _NOTHING = "nothing recorded"
 _PLAIN = "nothing stands out"
 
@@ -36,7 +39,8 @@ class Description:
     """What every cell of a session shows.
 
     ``strengths`` f4 (n_cells, n_phrases) in [0, 1]; ``observed`` (n_cells,) whether any stream has data;
-    ``figures`` the number that goes into a phrase's text, (n_cells,) by index of the phrase.
+    ``figures`` the number that goes into a phrase's text, (n_cells,) by index of the phrase. ``foreground`` (n_cells,)
+    in [0, 1]: what stands out of the background of its sound, NaN where there is none.
     """
 
     cells: Cells
@@ -44,6 +48,7 @@ class Description:
     strengths: npt.NDArray[np.float32]
     observed: npt.NDArray[np.bool_]
     figures: Mapping[int, Floats]
+    foreground: Floats
 
     def __post_init__(self) -> None:
         if self.strengths.shape != (self.cells.n, len(self.phrases)):
@@ -79,11 +84,12 @@ def describe(session: Session, hop: float = _HOP_S) -> Description:
     if not (np.isfinite(hop) and hop > 0):
         raise ParameterError("hop", hop, "seconds > 0")
     cells = session_cells(session, hop)
+    foreground = _foreground(session, cells)
     observed = np.zeros(cells.n, dtype=bool)
     found: dict[Phrase, list[tuple[Floats, npt.NDArray[np.bool_]]]] = {}
     figures: dict[Phrase, Floats] = {}
     for stream in session.streams:
-        for strengths, known, figure in _shown(stream, cells):
+        for strengths, known, figure in _shown(stream, cells, foreground):
             observed |= known
             for phrase, strength in strengths.items():
                 found.setdefault(phrase, []).append((strength, known))
@@ -96,19 +102,19 @@ def describe(session: Session, hop: float = _HOP_S) -> Description:
         total = sum(np.where(known, strength, 0.0) for strength, known in found[phrase])
         table[:, column] = total / np.maximum(weight, 1.0)
     numbers = {i: figures[phrase] for i, phrase in enumerate(phrases) if phrase in figures}
-    return Description(cells, phrases, table, observed, numbers)
+    return Description(cells, phrases, table, observed, numbers, foreground)
 
 
 Shown = tuple[dict[Phrase, Floats], npt.NDArray[np.bool_], Floats]
 
 
-def _shown(stream: Stream, cells: Cells) -> list[Shown]:
+def _shown(stream: Stream, cells: Cells, foreground: Floats) -> list[Shown]:
     """Per device of a stream: strengths by phrase, where it has data, and the figure of its phrases."""
     if stream.modality == "audio":
         sound = measure_sound(stream, cells)
         heard = {TABLE[key]: s for key, s in sound_strengths(sound).items()}
         known = np.isfinite(sound.level)
-        heard[SOMETHING] = known - heard[TABLE["quiet"]]
+        heard[SOMETHING] = known * np.maximum(1.0 - heard[TABLE["quiet"]], np.nan_to_num(foreground))
         return [(heard, known, sound.pitch)]
     out: list[Shown] = []
     for motion in measure_motion(stream, cells):
@@ -121,6 +127,24 @@ def _shown(stream: Stream, cells: Cells) -> list[Shown]:
         known = _in_runs(stream, cells)
         levels[SOMETHING] = known.astype(np.float64)
         out.append((levels, known, np.full(cells.n, np.nan)))
+    return out
+
+
+def _foreground(session: Session, cells: Cells) -> Floats:
+    """(n_cells,) what stands out of the session's sound; NaN where there is none."""
+    out = np.full(cells.n, np.nan)
+    sounds = [
+        stream
+        for stream in session.streams
+        if stream.modality == "audio"
+        and stream.rate >= _LEAST_HZ
+        and any(end - start >= cells.hop for start, end in stream.run_spans)
+    ]
+    if sounds:
+        table = frame_table(sounds, cells.hop)
+        low, high = max(cells.first, table.first), min(cells.first + cells.n, table.first + table.n_frames)
+        found = foreground_of(table)
+        out[low - cells.first : high - cells.first] = found[low - table.first : high - table.first]
     return out
 
 

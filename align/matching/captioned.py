@@ -11,7 +11,8 @@ for sound, wherever it is not silent. Then
 
 is positive where the session shows what the note says more than it usually does. Neighbouring frames are not
 independent witnesses: a frame counts ``hop / look``, at most 1, a look being an eighth of a note's usual share of
-the recording.
+the recording. As far as a note is about sound, what stands out of the background speaks for it as well, two and a
+half times as often, as background is told frame by frame (``foreground``).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from align.datatypes import Floats, Session
 from align.errors import ParameterError
 from align.features import natural_hop
 from align.features.captions import Description, describe
-from align.features.phrases import SOMETHING
+from align.features.phrases import SOMETHING, TABLE
+from align.features.sound import AUDIBLE
+from align.matching.foreground import Foreground
 from align.segmentation.session import joint_spans, segment_session
 from align.text.protocol import TextEncoder
 
@@ -36,6 +39,8 @@ SHARPNESS = 0.5  # T, in spreads of the cosines of unrelated wordings
 SURPRISE = 1.0  # spreads above their mean from which a note is taken to mean a phrase
 FLOOR = 0.05  # e: strength below which a phrase's absence says nothing
 LOOKS = 8.0  # independent looks at a note's usual share of the recording
+FOREGROUND = Foreground(seen=2.0, unseen=-4.0)  # as counted on recordings of words and of everyday sounds
+FOREGROUND_LOOKS = 20.0
 SPREAD = {"momentary": 0.6, "short": 0.8, "long": 0.8}  # standard deviation of the log duration
 MOMENT_S, SHORT_SHARE = 3.0, 0.5
 WIDEST = 1.0  # most deviation of the log duration: beyond it a duration says nothing and costs much time
@@ -70,8 +75,11 @@ def evidence_from_captions(
         raise ParameterError("segments", f"shape {spans.shape}", "(n_segments, 2) seconds")
     made = describe(session, hop)
     meant = meanings(made, encoder, encoder.encode([note.text for note in session.notes]))
+    audible, foreground = _audible(made, meant), _foreground(made, len(meant))
+    of_sound = audible.size > 0 and float(audible.mean()) > 0.5
     return Evidence(
-        log_odds=_of_frames(made, meant) * np.float32(_frame_counts(made, len(meant))),
+        log_odds=_of_frames(made, meant) * np.float32(_frame_counts(made, len(meant)))
+        + np.outer(foreground.log_odds(made.foreground), audible),
         hop=hop,
         first=made.cells.first,
         observed=made.observed,
@@ -80,11 +88,13 @@ def evidence_from_captions(
         method="captions",
         streams=tuple(stream.name for stream in session.streams),
         edges=np.rint(spans[1:, 0] / hop).astype(np.int64) - made.cells.first,
+        gain=foreground.gain(made.foreground) if of_sound else np.zeros(0),
     )
 
 
 def caption_odds(made: Description, encoder: TextEncoder, vectors: F4, first: int, n_frames: int) -> F4:
-    """(n_frames, n_notes) f4: the log odds above on a grid of one's own; 0 where nothing was observed.
+    """(n_frames, n_notes) f4: the log odds above on a grid of one's own; 0 where nothing was observed. Without what
+    stands out, for a model has counted that itself.
 
     Args:
         made: of the session, at the hop of that grid.
@@ -135,6 +145,19 @@ def meanings(made: Description, encoder: TextEncoder, notes: F4) -> Floats:
     closest[:, [phrase is SOMETHING for phrase in made.phrases]] = mean + SURPRISE * spread
     weight = np.exp((closest - closest.max(axis=1, keepdims=True)) / (SHARPNESS * max(spread, 1e-3)))
     return weight / weight.sum(axis=1, keepdims=True)
+
+
+def _audible(made: Description, meant: Floats) -> Floats:
+    """(n_notes,) how likely each note is about a sound: it means one, or anything in a session of sound alone."""
+    sounds = [TABLE[key] for key in AUDIBLE]
+    is_sound = [phrase in sounds for phrase in made.phrases]
+    if all(phrase in (*sounds, TABLE["quiet"], SOMETHING) for phrase in made.phrases):
+        is_sound = [phrase is not TABLE["quiet"] for phrase in made.phrases]
+    return np.asarray(meant[:, np.asarray(is_sound, np.bool_)].sum(axis=1))
+
+
+def _foreground(made: Description, n_notes: int) -> Foreground:
+    return FOREGROUND.weighted(min(1.0, FOREGROUND_LOOKS / LOOKS * _frame_counts(made, n_notes)))
 
 
 def _of_frames(made: Description, meant: Floats) -> F4:

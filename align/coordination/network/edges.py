@@ -14,12 +14,12 @@ from torch import nn
 
 from align.coordination.inputs.examples import NOTHING
 from align.datatypes import Floats
+from align.matching.gains import normalised
 
-__all__ = ["EdgeHead", "edge_gain", "edge_loss", "joint_gain", "soft_edge_loss"]
+__all__ = ["EdgeHead", "edge_gain", "edge_loss", "soft_edge_loss"]
 
 _AROUND = 4  # frames that an edge is seen from, half of them before it
 _RARE = -3.0  # log odds to start from
-_LEAST = -4.0  # log of how much less than usual an edge may count: heads are wrong at times
 
 
 class EdgeHead(nn.Module):
@@ -88,20 +88,4 @@ def edge_gain(logits: npt.NDArray[np.floating]) -> Floats:
         logits: (n + 1,) log odds, as the head gives them.
     """
     log_p = -np.logaddexp(0.0, -logits.astype(np.float64))
-    return _of_mean_one(log_p - np.log(np.exp(log_p).mean()))
-
-
-def joint_gain(one: Floats, other: Floats) -> Floats:
-    """(n + 1,) the gain where two witnesses who judge by different things agree: their sum, normalised.
-
-    Args:
-        one, other: (n + 1,) each, or none of one of them, which then says nothing.
-    """
-    if not (one.size and other.size):
-        return one if one.size else other
-    return _of_mean_one(one + other)
-
-
-def _of_mean_one(gain: Floats) -> Floats:
-    held = np.maximum(gain, _LEAST)
-    return np.asarray(held - np.log(np.exp(held).mean()))
+    return normalised(log_p - np.log(np.exp(log_p).mean()))

@@ -15,7 +15,7 @@ import torch
 from align.answers import Calibration, Evidence
 from align.coordination.functions.table import coordination_function
 from align.coordination.inputs.layout import Layout, layout_findings, model_inputs, session_table
-from align.coordination.network.edges import edge_gain, joint_gain
+from align.coordination.network.edges import edge_gain
 from align.coordination.network.encoders import Coordinator, TextProjection, stream_encoder
 from align.coordination.network.encoding import encode_frames
 from align.coordination.plan import TrainingPlan
@@ -32,7 +32,6 @@ from align.coordination.saved.model_format import (
 from align.coordination.saved.provenance import Provenance, text_identity
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.familiarity import STRANGE_FROM, Familiar, trust_in
-from align.coordination.trust.foreground import Foreground
 from align.coordination.trust.heard import trust_in_words
 from align.coordination.trust.looks import looks_at_a_frame
 from align.datatypes import Finding, Floats, Session
@@ -41,6 +40,8 @@ from align.features.captions import describe
 from align.features.foreground import foreground_of
 from align.features.frames import FrameTable
 from align.matching.captioned import caption_durations, caption_odds
+from align.matching.foreground import Foreground
+from align.matching.gains import joint_gain
 from align.text.protocol import TextEncoder
 
 __all__ = ["Coordination", "bundle_files", "new_coordinator"]

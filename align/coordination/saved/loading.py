@@ -28,9 +28,9 @@ from align.coordination.saved.model_format import (
 from align.coordination.saved.provenance import Provenance, check_text_identity
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.familiarity import UNKNOWN_SWING, Familiar
-from align.coordination.trust.foreground import Foreground
 from align.coordination.trust.swings import swings
 from align.errors import InputError, ParameterError, UnsafeError
+from align.matching.foreground import Foreground
 from align.text.choose import text_encoder
 from align.text.protocol import TextEncoder
 

@@ -17,16 +17,17 @@ import numpy as np
 from align.answers import Calibration, Evidence
 from align.clock import span_iou
 from align.coordination.inputs.examples import Example, Vocabulary
-from align.coordination.network.edges import joint_gain
 from align.coordination.network.encoders import Coordinator
 from align.coordination.saved.bundle import Coordination
-from align.coordination.trust.foreground import Foreground, fit_foreground
+from align.coordination.trust.foreground import fit_foreground
 from align.coordination.trust.looks import looks_at_a_frame
 from align.coordination.trust.trials import Trial, make_trials
 from align.datatypes import Floats
 from align.features.foreground import foreground_of
 from align.matching import place_notes, posterior_cover, span_mass
 from align.matching.calibration import Answers, fit_calibration
+from align.matching.foreground import Foreground
+from align.matching.gains import joint_gain
 
 __all__ = ["Confidence", "fit_confidence", "usual_sharpness"]
 

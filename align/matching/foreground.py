@@ -1,0 +1,69 @@
+"""What stands out of a sound's background belongs to some note, and begins and ends where its span does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from align.datatypes import Floats
+from align.errors import ParameterError
+from align.matching.gains import normalised
+
+__all__ = ["MOST", "Foreground"]
+
+MOST = 4.0  # log odds: what is always so in some recordings may not be elsewhere
+_BESIDE = 2  # frames on each side of an edge that are compared
+_HARDLY = 1e-3  # probability of an edge where nothing changes
+
+
+@dataclass(frozen=True, slots=True)
+class Foreground:
+    """Log odds that a frame is within some note's span: ``seen`` from one of the foreground, ``unseen`` from one of the
+    background, both within 4 of 0; ``weight`` in [0, 1]: how much a frame counts, as neighbours say the same.
+
+    Raises:
+        ParameterError: a number out of its range.
+    """
+
+    seen: float
+    unseen: float
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("seen", -MOST, MOST), ("unseen", -MOST, MOST), ("weight", 0.0, 1.0)):
+            if not least <= getattr(self, name) <= most:
+                raise ParameterError(name, getattr(self, name), f"{least:g} to {most:g}")
+
+    def weighted(self, weight: float) -> Foreground:
+        """The same with another weight.
+
+        Args:
+            weight: in [0, 1].
+        """
+        return replace(self, weight=weight)
+
+    def log_odds(self, share: Floats) -> npt.NDArray[np.float32]:
+        """(n_frames,) what the foreground of a session says for any note; 0 where there is no sound.
+
+        Args:
+            share: (n_frames,) as ``foreground_of`` gives it.
+        """
+        said = share * self.seen + (1.0 - share) * self.unseen
+        return np.nan_to_num(self.weight * said).astype(np.float32)
+
+    def gain(self, share: Floats) -> Floats:
+        """(n_frames + 1,) how much likelier spans begin or end at an edge than at any (``gains``); none with weight 0.
+
+        An edge is as probable as the two frames before it and the two behind it differ.
+
+        Args:
+            share: as for ``log_odds``.
+        """
+        if not self.weight:
+            return np.zeros(0)
+        padded = np.pad(np.nan_to_num(share), _BESIDE, mode="edge")
+        means = np.convolve(padded, np.full(_BESIDE, 1.0 / _BESIDE), mode="valid")
+        changed = np.maximum(np.abs(means[_BESIDE:] - means[:-_BESIDE]), _HARDLY)
+        return normalised(np.log(changed / changed.mean()))
