@@ -75,11 +75,9 @@ def evidence_from_captions(
         raise ParameterError("segments", f"shape {spans.shape}", "(n_segments, 2) seconds")
     made = describe(session, hop)
     meant = meanings(made, encoder, encoder.encode([note.text for note in session.notes]))
-    audible, foreground = _audible(made, meant), _foreground(made, len(meant))
-    of_sound = audible.size > 0 and float(audible.mean()) > 0.5
+    of_sound = len(meant) > 0 and float(_audible(made, meant).mean()) > 0.5
     return Evidence(
-        log_odds=_of_frames(made, meant) * np.float32(_frame_counts(made, len(meant)))
-        + np.outer(foreground.log_odds(made.foreground), audible),
+        log_odds=_said(made, meant),
         hop=hop,
         first=made.cells.first,
         observed=made.observed,
@@ -88,13 +86,13 @@ def evidence_from_captions(
         method="captions",
         streams=tuple(stream.name for stream in session.streams),
         edges=np.rint(spans[1:, 0] / hop).astype(np.int64) - made.cells.first,
-        gain=foreground.gain(made.foreground) if of_sound else np.zeros(0),
+        gain=_foreground(made, len(meant)).gain(made.foreground) if of_sound else np.zeros(0),
     )
 
 
 def caption_odds(made: Description, encoder: TextEncoder, vectors: F4, first: int, n_frames: int) -> F4:
     """(n_frames, n_notes) f4: the log odds above on a grid of one's own; 0 where nothing was observed. Without what
-    stands out, for a model has counted that itself.
+    stands out: a model counts that itself, and rounds that begin with what captions say come to it.
 
     Args:
         made: of the session, at the hop of that grid.
@@ -103,8 +101,7 @@ def caption_odds(made: Description, encoder: TextEncoder, vectors: F4, first: in
         first: number of the grid's first frame, in hops from zero of the session clock.
         n_frames: of the grid.
     """
-    lifts = caption_lifts(made, encoder, vectors, first, n_frames)
-    return np.asarray(lifts * _frame_counts(made, len(vectors)), np.float32)
+    return _on_grid(_counted(made, meanings(made, encoder, vectors)), made, first, n_frames)
 
 
 def caption_lifts(made: Description, encoder: TextEncoder, vectors: F4, first: int, n_frames: int) -> F4:
@@ -114,11 +111,15 @@ def caption_lifts(made: Description, encoder: TextEncoder, vectors: F4, first: i
         made, encoder, first, n_frames: as for ``caption_odds``.
         vectors: (n_texts, dimension), by the encoder.
     """
-    out = np.zeros((n_frames, len(vectors)), np.float32)
+    return _on_grid(_of_frames(made, meanings(made, encoder, vectors)), made, first, n_frames)
+
+
+def _on_grid(odds: F4, made: Description, first: int, n_frames: int) -> F4:
+    out = np.zeros((n_frames, odds.shape[1]), np.float32)
     at = made.cells.first - first
     low, high = max(0, at), min(n_frames, at + made.cells.n)
     if high > low:
-        out[low:high] = _of_frames(made, meanings(made, encoder, vectors))[low - at : high - at]
+        out[low:high] = odds[low - at : high - at]
     return out
 
 
@@ -145,6 +146,17 @@ def meanings(made: Description, encoder: TextEncoder, notes: F4) -> Floats:
     closest[:, [phrase is SOMETHING for phrase in made.phrases]] = mean + SURPRISE * spread
     weight = np.exp((closest - closest.max(axis=1, keepdims=True)) / (SHARPNESS * max(spread, 1e-3)))
     return weight / weight.sum(axis=1, keepdims=True)
+
+
+def _said(made: Description, meant: Floats) -> F4:
+    """(n_cells, n_notes) the captions' log odds and, as far as each note is about sound, the foreground's."""
+    shown = _foreground(made, len(meant)).log_odds(made.foreground)
+    return np.asarray(_counted(made, meant) + np.outer(shown, _audible(made, meant)), np.float32)
+
+
+def _counted(made: Description, meant: Floats) -> F4:
+    """(n_cells, n_notes) the captions' log odds, a frame as one of many that say much the same."""
+    return np.asarray(_of_frames(made, meant) * np.float32(_frame_counts(made, len(meant))), np.float32)
 
 
 def _audible(made: Description, meant: Floats) -> Floats:
