@@ -43,15 +43,15 @@ def foreground(spectra: npt.NDArray[np.floating]) -> Floats:
     known = np.flatnonzero(np.isfinite(spectra).all(axis=1))
     if not known.size:
         return out
-    rows = spectra[known].astype(np.float64)
-    typical = rows[np.linspace(0, len(rows) - 1, min(_MOST, len(rows))).astype(np.int64)]
+    spread = np.linspace(0, known.size - 1, min(_MOST, known.size)).astype(np.int64)
+    typical = spectra[known[spread]].astype(np.float64)
     sizes, nearest = (typical**2).sum(axis=1), int(_SHARE * len(typical))
-    distance = np.empty(len(rows))
-    for low in range(0, len(rows), _AT_ONCE):
-        some = rows[low : low + _AT_ONCE]
+    distance = np.empty(known.size)
+    for low in range(0, known.size, _AT_ONCE):
+        some = spectra[known[low : low + _AT_ONCE]].astype(np.float64)
         squares = (some**2).sum(axis=1)[:, None] + sizes - 2.0 * some @ typical.T
         squares.partition(nearest, axis=1)
-        distance[low : low + _AT_ONCE] = np.sqrt(np.maximum(squares[:, nearest], 0.0) / rows.shape[1])
+        distance[low : low + _AT_ONCE] = np.sqrt(np.maximum(squares[:, nearest], 0.0) / spectra.shape[1])
     usual = max(_LEAST_DB, float(np.quantile(distance, 0.5 * _SHARE)))
     out[known] = np.clip((distance / usual - 1.0) / (_CLEAR - 1.0), 0.0, 1.0)
     return out
