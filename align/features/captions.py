@@ -40,7 +40,7 @@ class Description:
 
     ``strengths`` f4 (n_cells, n_phrases) in [0, 1]; ``observed`` (n_cells,) whether any stream has data;
     ``figures`` the number that goes into a phrase's text, (n_cells,) by index of the phrase. ``foreground`` (n_cells,)
-    in [0, 1]: what stands out of the background of its sound, NaN where there is none.
+    in [0, 1]: what stands out of the background of a session of sound alone, else NaN.
     """
 
     cells: Cells
@@ -131,17 +131,11 @@ def _shown(stream: Stream, cells: Cells, foreground: Floats) -> list[Shown]:
 
 
 def _foreground(session: Session, cells: Cells) -> Floats:
-    """(n_cells,) what stands out of the session's sound; NaN where there is none."""
+    """(n_cells,) what stands out of a session of sound alone; NaN where that is not known, or sensors are beside it."""
     out = np.full(cells.n, np.nan)
-    sounds = [
-        stream
-        for stream in session.streams
-        if stream.modality == "audio"
-        and stream.rate >= _LEAST_HZ
-        and any(end - start >= cells.hop for start, end in stream.run_spans)
-    ]
-    if sounds:
-        table = frame_table(sounds, cells.hop)
+    lasts = any(end - start >= cells.hop for s in session.streams for start, end in s.run_spans)
+    if lasts and all(s.modality == "audio" and s.rate >= _LEAST_HZ for s in session.streams):
+        table = frame_table(session.streams, cells.hop)
         low, high = max(cells.first, table.first), min(cells.first + cells.n, table.first + table.n_frames)
         found = foreground_of(table)
         out[low - cells.first : high - cells.first] = found[low - table.first : high - table.first]

@@ -15,10 +15,7 @@ import numpy.typing as npt
 from align.datatypes import Floats, Stream
 from align.features.cells import Cells, ramp, sample_ranges
 
-__all__ = ["AUDIBLE", "Sound", "measure_sound", "sound_strengths"]
-
-#: what ``sound_strengths`` tells of, but for "quiet"
-AUDIBLE = ("loud", "voice", "cry", "hum", "noise", "swell", "burst", "clicks")
+__all__ = ["Sound", "measure_sound", "sound_strengths"]
 
 _WINDOW_S, _STEP_S = 0.064, 0.016  # of one spectrum: three periods of 47 Hz
 _CONTEXT_S = 1.6  # how much sound around a cell decides what it is like

@@ -11,8 +11,8 @@ for sound, wherever it is not silent. Then
 
 is positive where the session shows what the note says more than it usually does. Neighbouring frames are not
 independent witnesses: a frame counts ``hop / look``, at most 1, a look being an eighth of a note's usual share of
-the recording. As far as a note is about sound, what stands out of the background speaks for it as well, two and a
-half times as often, as background is told frame by frame (``foreground``).
+the recording. In a session of sound alone, what stands out of the background speaks for every note as well but for
+those about quiet, two and a half times as often, as background is told frame by frame (``foreground``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from align.errors import ParameterError
 from align.features import natural_hop
 from align.features.captions import Description, describe
 from align.features.phrases import SOMETHING, TABLE
-from align.features.sound import AUDIBLE
 from align.matching.foreground import Foreground
 from align.segmentation.session import joint_spans, segment_session
 from align.text.protocol import TextEncoder
@@ -39,7 +38,7 @@ SHARPNESS = 0.5  # T, in spreads of the cosines of unrelated wordings
 SURPRISE = 1.0  # spreads above their mean from which a note is taken to mean a phrase
 FLOOR = 0.05  # e: strength below which a phrase's absence says nothing
 LOOKS = 8.0  # independent looks at a note's usual share of the recording
-FOREGROUND = Foreground(seen=2.0, unseen=-4.0)  # as counted on recordings of words and of everyday sounds
+FOREGROUND = Foreground(seen=0.5, unseen=-4.0)  # not every sound has its note
 FOREGROUND_LOOKS = 20.0
 SPREAD = {"momentary": 0.6, "short": 0.8, "long": 0.8}  # standard deviation of the log duration
 MOMENT_S, SHORT_SHARE = 3.0, 0.5
@@ -75,9 +74,13 @@ def evidence_from_captions(
         raise ParameterError("segments", f"shape {spans.shape}", "(n_segments, 2) seconds")
     made = describe(session, hop)
     meant = meanings(made, encoder, encoder.encode([note.text for note in session.notes]))
-    of_sound = len(meant) > 0 and float(_audible(made, meant).mean()) > 0.5
+    log_odds, gain = _counted(made, meant), np.zeros(0)
+    if np.isfinite(made.foreground).any():
+        heard = FOREGROUND.weighted(min(1.0, FOREGROUND_LOOKS / LOOKS * _frame_counts(made, len(meant))))
+        log_odds = log_odds + np.outer(heard.log_odds(made.foreground), _audible(made, meant))
+        gain = heard.gain(made.foreground)
     return Evidence(
-        log_odds=_said(made, meant),
+        log_odds=log_odds,
         hop=hop,
         first=made.cells.first,
         observed=made.observed,
@@ -86,7 +89,7 @@ def evidence_from_captions(
         method="captions",
         streams=tuple(stream.name for stream in session.streams),
         edges=np.rint(spans[1:, 0] / hop).astype(np.int64) - made.cells.first,
-        gain=_foreground(made, len(meant)).gain(made.foreground) if of_sound else np.zeros(0),
+        gain=gain,
     )
 
 
@@ -148,28 +151,15 @@ def meanings(made: Description, encoder: TextEncoder, notes: F4) -> Floats:
     return weight / weight.sum(axis=1, keepdims=True)
 
 
-def _said(made: Description, meant: Floats) -> F4:
-    """(n_cells, n_notes) the captions' log odds and, as far as each note is about sound, the foreground's."""
-    shown = _foreground(made, len(meant)).log_odds(made.foreground)
-    return np.asarray(_counted(made, meant) + np.outer(shown, _audible(made, meant)), np.float32)
-
-
 def _counted(made: Description, meant: Floats) -> F4:
     """(n_cells, n_notes) the captions' log odds, a frame as one of many that say much the same."""
     return np.asarray(_of_frames(made, meant) * np.float32(_frame_counts(made, len(meant))), np.float32)
 
 
-def _audible(made: Description, meant: Floats) -> Floats:
-    """(n_notes,) how likely each note is about a sound: it means one, or anything in a session of sound alone."""
-    sounds = [TABLE[key] for key in AUDIBLE]
-    is_sound = [phrase in sounds for phrase in made.phrases]
-    if all(phrase in (*sounds, TABLE["quiet"], SOMETHING) for phrase in made.phrases):
-        is_sound = [phrase is not TABLE["quiet"] for phrase in made.phrases]
-    return np.asarray(meant[:, np.asarray(is_sound, np.bool_)].sum(axis=1))
-
-
-def _foreground(made: Description, n_notes: int) -> Foreground:
-    return FOREGROUND.weighted(min(1.0, FOREGROUND_LOOKS / LOOKS * _frame_counts(made, n_notes)))
+def _audible(made: Description, meant: Floats) -> F4:
+    """(n_notes,) how likely each note is about something that is heard, and not about quiet."""
+    quiet = [phrase is TABLE["quiet"] for phrase in made.phrases]
+    return np.asarray(1.0 - meant[:, quiet].sum(axis=1), np.float32)
 
 
 def _of_frames(made: Description, meant: Floats) -> F4:

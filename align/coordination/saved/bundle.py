@@ -31,10 +31,10 @@ from align.coordination.saved.model_format import (
 )
 from align.coordination.saved.provenance import Provenance, text_identity
 from align.coordination.trust.durations import DurationModel
-from align.coordination.trust.familiarity import STRANGE_FROM, Familiar, trust_in
+from align.coordination.trust.familiarity import Familiar
 from align.coordination.trust.heard import trust_in_words
-from align.coordination.trust.looks import looks_at_a_frame
-from align.datatypes import Finding, Floats, Session
+from align.coordination.trust.tempering import tempered, with_captions
+from align.datatypes import Finding, Session
 from align.errors import InputError
 from align.features.captions import describe
 from align.features.foreground import foreground_of
@@ -199,9 +199,9 @@ class Coordination:
         made = describe(session, table.hop)
         if evidence.strange:
             durations = caption_durations(made, self.encoder, vectors)
-            evidence = _tempered(evidence, durations, self.sharpness)
+            evidence = tempered(evidence, durations, self.sharpness)
         said = caption_odds(made, self.encoder, vectors, table.first, table.n_frames)
-        return _with_captions(evidence, said, weight, vectors)
+        return with_captions(evidence, said, weight, vectors)
 
     def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
         """What the network says of frames and vectors, what foreground says of all notes, and how strange all is.
@@ -316,32 +316,6 @@ class Coordination:
         """SHA-256 of the saved bytes."""
         files = bundle_files(self)
         return hashlib.sha256(files[ABOUT]).hexdigest()
-
-
-def _tempered(evidence: Evidence, durations: Floats, sharpness: float) -> Evidence:
-    """Of a strange session the network says little, and how long things last there is as captions expect.
-
-    Nor does a frame count more than is usual for notes that last as long: how much it counts among people of training
-    was measured on notes of theirs, which may have been far shorter.
-    """
-    strange, trust = evidence.strange, trust_in(evidence.strange)
-    usual = looks_at_a_frame(float(np.exp(np.median(durations[:, 0]))) / evidence.hop)
-    least = min(1.0, usual / sharpness)
-    return dataclasses.replace(
-        evidence,
-        log_odds=np.float32(trust * ((1.0 - strange) + strange * least)) * evidence.log_odds,
-        gain=trust * evidence.gain,
-        durations=(1.0 - strange) * evidence.durations + strange * durations,
-        calibration=evidence.calibration if strange < STRANGE_FROM else None,
-    )
-
-
-def _with_captions(
-    evidence: Evidence, said: npt.NDArray[np.float32], weight: float, vectors: np.ndarray
-) -> Evidence:
-    """Add what captions say on the same grid: two witnesses who judge by different things. Empty notes stay at 0."""
-    heard = vectors.any(axis=1) & evidence.observed[:, None]
-    return dataclasses.replace(evidence, log_odds=evidence.log_odds + np.float32(weight) * said * heard)
 
 
 def new_coordinator(layout: Layout, plan: TrainingPlan, text_dimension: int) -> Coordinator:

@@ -20,19 +20,21 @@ __all__ = ["fit_foreground"]
 
 
 def fit_foreground(examples: Sequence[Example]) -> Foreground | None:
-    """Count how much more foreground there is within spans than between; None where there is no sound.
+    """Count how much more foreground there is within spans than between; None where there are other streams than sound.
+
+    Beside a wrist's movement not every note is about what is heard, and this would speak for all.
 
     Args:
         examples: of training; where spans are only probable (``soft``), frames count as much as they are.
     """
+    if not all(mel_bands(channels) for example in examples for channels in example.table.channels):
+        return None
     within, between = (
         np.ones(2),
         np.ones(2),
     )  # frames of foreground and of background; one of each to begin with
     n_heard = 0
     for example in examples:
-        if not any(map(mel_bands, example.table.channels)):
-            continue
         share = foreground_of(example.table)
         if example.soft is not None:
             nothing = example.soft[:, -1].astype(np.float64)

@@ -98,8 +98,14 @@ def test_probable_spans_count_as_far_as_they_are_probable():
     assert abs(even.seen) < 1e-9 and abs(even.unseen) < 1e-9
 
 
-def test_without_sound_there_is_none():
+def test_where_there_are_sensors_there_is_none():
     examples, vocabulary, model, train = prepared(8)
+    session = heard(1)
+    wrist = Stream(np.zeros((400, 2)), 20.0, "wrist", channels=("a", "b"))
+    alone, beside = (frame_table((*session.streams, *more), 0.1) for more in ((), (wrist,)))
+    target = np.zeros(beside.n_frames, int)
+    assert fit_foreground([dataclasses.replace(examples[0], table=beside, target=target)]) is None
+    assert fit_foreground([dataclasses.replace(examples[0], table=alone, target=target[: alone.n_frames])])
     assert fit_foreground(examples) is None
     assert fit_confidence(examples, vocabulary, model, train).foreground is None
 
