@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ __all__ = ["MOST", "Foreground"]
 
 MOST = 4.0  # log odds: what is always so in some recordings may not be elsewhere
 _BESIDE = 2  # frames on each side of an edge that are compared
+_SURE = 0.99  # share of the foreground that notes are about at most
 _HARDLY = 1e-3  # probability of an edge where nothing changes
 
 
@@ -44,13 +46,19 @@ class Foreground:
         """
         return replace(self, weight=weight)
 
-    def log_odds(self, share: Floats) -> npt.NDArray[np.float32]:
+    def log_odds(self, share: Floats, noted: float = math.inf) -> npt.NDArray[np.float32]:
         """(n_frames,) what the foreground of a session says for any note; 0 where there is no sound.
+
+        It speaks for notes no more than the log odds that a frame of it is about one of them, as they can be about so
+        many frames: where half of what is heard has no note, a frame of it says nothing.
 
         Args:
             share: (n_frames,) as ``foreground_of`` gives it.
+            noted: frames that all notes together are expected to take.
         """
-        said = share * self.seen + (1.0 - share) * self.unseen
+        part = min(noted / max(float(np.nansum(share)), 1.0), _SURE)
+        seen = min(self.seen, math.log(part / (1.0 - part)) if part > 0.5 else 0.0)
+        said = share * seen + (1.0 - share) * self.unseen
         return np.nan_to_num(self.weight * said).astype(np.float32)
 
     def gain(self, share: Floats) -> Floats:

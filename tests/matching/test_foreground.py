@@ -42,6 +42,15 @@ def test_edges_are_likelier_where_foreground_begins_and_ends():
     assert joint_gain(none, gain) is gain and joint_gain(gain, none) is gain
 
 
+def test_it_speaks_for_notes_as_far_as_they_can_be_about_all_that_is_heard():
+    share, own = np.array([0.0] * 5 + [1.0] * 10), Foreground(2.0, -1.0)
+    for noted in (0.0, 3.0, 5.0):
+        assert own.log_odds(share, noted).tolist() == [-1.0] * 5 + [0.0] * 10
+    assert own.log_odds(share, 7.5)[-1] == pytest.approx(np.log(3.0))
+    assert own.log_odds(share, 20.0).tolist() == own.log_odds(share).tolist() == [-1.0] * 5 + [2.0] * 10
+    assert Foreground(-1.0, -2.0).log_odds(share, 1.0)[-1] == -1.0
+
+
 def test_where_no_sound_is_it_says_nothing():
     share = np.array([1.0, np.nan, 0.0])
     assert Foreground(2.0, -1.0, 0.5).log_odds(share).tolist() == [1.0, 0.0, -0.5]

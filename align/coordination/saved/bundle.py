@@ -215,15 +215,17 @@ class Coordination:
         """
         similarity = np.zeros((table.n_frames, len(vectors)), np.float32)
         log_odds, gain, strange = similarity, np.zeros(0), self.strangeness(inputs)
+        durations, silent = self.durations.of(vectors), ~vectors.any(axis=1)
         if self.network is not None:
             made = encode_frames(self.network.stream, inputs)
             gain = gain if made.edges is None else edge_gain(made.edges)
             del inputs  # as large as what follows
             shown = np.zeros(table.n_frames, np.float32)
             if self.foreground is not None:
-                share = foreground_of(table)
-                shown, gain = self.foreground.log_odds(share), joint_gain(gain, self.foreground.gain(share))
-            log_odds, silent = np.empty_like(similarity), ~vectors.any(axis=1)
+                share, noted = foreground_of(table), np.exp(durations[~silent, 0]).sum() / table.hop
+                shown = self.foreground.log_odds(share, float(noted))
+                gain = joint_gain(gain, self.foreground.gain(share))
+            log_odds = np.empty_like(similarity)
             with torch.inference_mode():
                 texts, scale = self.network.text(torch.from_numpy(vectors)), float(self.network.scale)
                 counts = self.sharpness
@@ -244,7 +246,7 @@ class Coordination:
             hop=table.hop,
             first=table.first,
             observed=table.observed,
-            durations=self.durations.of(vectors),
+            durations=durations,
             similarity=similarity,
             method="contrastive",
             lag=self.lag,

@@ -141,7 +141,8 @@ class _Seen:
     def evidence(self, sharpness: float, nothing: float) -> Evidence:
         log_odds, gain = np.float32(sharpness) * self.network.log_odds, self.network.gain
         if self.foreground is not None:
-            log_odds = log_odds + self.foreground.log_odds(self.share)[:, None]
+            noted = np.exp(self.network.durations[:, 0]).sum() / self.network.hop
+            log_odds = log_odds + self.foreground.log_odds(self.share, float(noted))[:, None]
             gain = joint_gain(gain, self.foreground.gain(self.share))
         return dataclasses.replace(self.network, log_odds=log_odds, gain=gain, nothing=nothing)
 
