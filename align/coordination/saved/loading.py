@@ -111,12 +111,8 @@ def _read_about(content: bytes) -> Mapping[str, Any]:
 
 def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     """The parts in their places; ValueError, RuntimeError and the like where they do not fit."""
-    about = {
-        "captions": 0.0,
-        "heard": 0.0,
-        "foreground": None,
-        **about,
-    }  # the first models of format 2 had none
+    # the first models of format 2 had none of these
+    about = {"captions": 0.0, "heard": 0.0, "foreground": None, **about}
     check_numbers(about)
     tensors = _tensors(weights)
     settings = dict(about["plan"])

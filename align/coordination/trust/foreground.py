@@ -29,10 +29,8 @@ def fit_foreground(examples: Sequence[Example]) -> Foreground | None:
     """
     if not all(mel_bands(channels) for example in examples for channels in example.table.channels):
         return None
-    within, between = (
-        np.ones(2),
-        np.ones(2),
-    )  # frames of foreground and of background; one of each to begin with
+    # frames of foreground and of background; one of each to begin with
+    within, between = np.ones(2), np.ones(2)
     n_heard = 0
     for example in examples:
         share = foreground_of(example.table)
