@@ -27,12 +27,15 @@ from tests.pipelines.batches import POISON, Inline, files, good, left, rows, sil
 
 def children() -> set[int]:
     """Processes that this one started, but for multiprocessing's own, which stays once a Dask cluster was there."""
-    found = {
-        int(pid)
-        for task in Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    }
+    found = {int(pid) for task in Path("/proc/self/task").iterdir() for pid in _children_of(task)}
     return {pid for pid in found if b"resource_tracker" not in _command_line(pid)}
+
+
+def _children_of(task: Path) -> list[str]:
+    try:
+        return (task / "children").read_text().split()
+    except OSError:  # the thread has just ended
+        return []
 
 
 def _command_line(pid: int) -> bytes:
