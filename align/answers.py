@@ -15,7 +15,7 @@ import numpy.typing as npt
 from align.datatypes import Floats, Note, frozen_array, set_fields
 from align.errors import ParameterError
 
-__all__ = ["Alignment", "Calibration", "Codebook", "Edge", "Evidence", "Link", "TokenSequence"]
+__all__ = ["Alignment", "Calibration", "Codebook", "Edge", "Evidence", "Link", "Meanings", "TokenSequence"]
 
 Status = Literal["aligned", "ambiguous", "unmatched", "unobservable", "outside", "empty"]
 
@@ -119,6 +119,31 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Meanings:
+    """What notes may mean besides what their words say: k things that a model knows.
+
+    ``log_odds`` f4 (n_frames, k) and ``durations`` (k, 2) as in ``Evidence``. ``shares`` (n_notes, k) >= 0: prior
+    probability that a note means that; the rest of a row, more than 0, that it means what its words say.
+    """
+
+    log_odds: npt.NDArray[np.float32]
+    durations: Floats
+    shares: Floats
+
+    def __post_init__(self) -> None:
+        log_odds = frozen_array(self.log_odds, np.float32)
+        durations, shares = (frozen_array(own, np.float64) for own in (self.durations, self.shares))
+        k = log_odds.shape[-1]
+        if log_odds.ndim != 2 or durations.shape != (k, 2) or shares.ndim != 2 or shares.shape[1] != k:
+            raise ParameterError("meanings", (log_odds.shape, durations.shape, shares.shape), "k of each")
+        if not all(np.isfinite(own).all() for own in (log_odds, durations, shares)):
+            raise ParameterError("meanings", "NaN or infinite", "finite numbers")
+        if (shares < 0.0).any() or (shares.sum(axis=1) >= 1.0).any():
+            raise ParameterError("meanings.shares", "below 0, or a row of 1 or more", "shares below 1 in all")
+        set_fields(self, log_odds=log_odds, durations=durations, shares=shares)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What the notes' matcher sees: how well each frame fits each note, on the frame grid of one session.
 
@@ -132,7 +157,8 @@ class Evidence:
     prior probability that a note refers to nothing in the recording. ``edges`` (k,): frames
     that begin a new segment, where spans are likelier to start and end; empty: nothing is known of that. ``gain``
     (n_frames + 1,) f8: the same as a log weight of every edge; empty: none. ``strange`` in [0, 1]: how little the
-    session looks like those that a model was trained on.
+    session looks like those that a model was trained on. ``meanings``: what notes may mean besides what their words
+    say, where there is anything.
     """
 
     log_odds: npt.NDArray[np.float32]
@@ -151,6 +177,7 @@ class Evidence:
     edges: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     gain: Floats = field(default_factory=lambda: np.zeros(0))
     strange: float = 0.0
+    meanings: Meanings | None = None
 
     def __post_init__(self) -> None:
         log_odds = frozen_array(self.log_odds, np.float32)
@@ -169,6 +196,9 @@ class Evidence:
         set_fields(self, edges=frozen_array(self.edges, np.int64), gain=frozen_array(self.gain, np.float64))
         if self.gain.size not in (0, n_frames + 1) or not np.isfinite(self.gain).all():
             raise ParameterError("gain", self.gain.shape, f"({n_frames + 1},) finite numbers, or none")
+        meant = self.meanings
+        if meant is not None and (len(meant.log_odds), len(meant.shares)) != (n_frames, n_notes):
+            raise ParameterError("meanings", (meant.log_odds.shape, meant.shares.shape), "matching")
 
 
 @dataclass(frozen=True, slots=True)

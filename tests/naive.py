@@ -221,8 +221,12 @@ def pair_durations(one, two):
     return [value + more if value > -1e29 else value for value in both]
 
 
-def placement_score(placement, prefix, durations, priors, skip, share, gain):
-    """The log weight of one placement, as the programme's docstring defines it; -inf where a duration is barred."""
+def placement_score(placement, prefix, durations, priors, skip, share, gain, others=None, best=False):
+    """The log weight of one placement, as the programme's docstring defines it; -inf where a duration is barred.
+
+    ``others``: the log share of what each note's words say, and for each note (prefix sums, log durations) of
+    what else it may mean; their sum counts, or with ``best`` the greatest.
+    """
     total, i = 0.0, 0
     while i < len(placement):
         span = placement[i]
@@ -231,6 +235,16 @@ def placement_score(placement, prefix, durations, priors, skip, share, gain):
             continue
         a, b = span
         is_pair = i + 1 < len(placement) and placement[i + 1] == span
+        if others is not None and not is_pair:
+            own, meanings = others
+            said = [(prefix[i], [own[i] + d if d > -1e29 else d for d in durations[i]]), *meanings[i]]
+            found = [p[b] - p[a] + d[b - a] for p, d in said if b - a < len(d) and d[b - a] > -1e29]
+            if not found:
+                return float("-inf")
+            total += max(found) if best else _log_sum(found)
+            total += gain[a] + gain[b] + time_prior(a, b, priors[i])
+            i += 1
+            continue
         rows = pair_durations(durations[i], durations[i + 1]) if is_pair else durations[i]
         if b - a >= len(rows) or rows[b - a] < -1e29:
             return float("-inf")
@@ -242,13 +256,13 @@ def placement_score(placement, prefix, durations, priors, skip, share, gain):
     return total
 
 
-def placement_posterior(prefix, durations, priors, skip, share, gain, runs):
+def placement_posterior(prefix, durations, priors, skip, share, gain, others, runs):
     """Every possible placement with its log weight, and the log of the sum of the weights."""
     import numpy as np
 
     spans = spans_of(len(prefix[0]) - 1, runs)
     scored = [
-        (placement, placement_score(placement, prefix, durations, priors, skip, share, gain))
+        (placement, placement_score(placement, prefix, durations, priors, skip, share, gain, others))
         for placement in every_placement(len(prefix), spans, share)
     ]
     scored = [(placement, score) for placement, score in scored if np.isfinite(score)]

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from align.answers import Alignment, Codebook, Evidence, Link, TokenSequence
+from align.answers import Alignment, Codebook, Evidence, Link, Meanings, TokenSequence
 from align.datatypes import Note
 from align.errors import ParameterError
 
@@ -139,6 +139,23 @@ def test_evidence_is_finite_frozen_and_fits_together() -> None:
         {"log_odds": np.full((4, 2), np.nan)},
         {"observed": np.ones(3, bool)},
         {"durations": np.zeros((3, 2))},
+        {"meanings": Meanings(np.zeros((4, 1)), np.zeros((1, 2)), np.zeros((3, 1)))},
     ):
         with pytest.raises(ParameterError):
             Evidence(**(sound | change))  # type: ignore[arg-type]
+
+
+def test_meanings_are_finite_and_leave_room_for_what_the_words_say() -> None:
+    sound = {"log_odds": np.zeros((4, 2)), "durations": np.zeros((2, 2)), "shares": np.full((3, 2), 0.1)}
+    Meanings(**sound)  # type: ignore[arg-type]
+    for change in (
+        {"log_odds": np.full((4, 2), np.nan)},
+        {"log_odds": np.zeros((4, 1))},
+        {"durations": np.zeros((1, 2))},
+        {"durations": np.full((2, 2), np.inf)},
+        {"shares": np.full((3, 2), 0.5)},
+        {"shares": np.full((3, 2), -0.1)},
+        {"shares": np.zeros((3, 1))},
+    ):
+        with pytest.raises(ParameterError):
+            Meanings(**(sound | change))  # type: ignore[arg-type]

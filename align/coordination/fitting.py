@@ -36,7 +36,7 @@ from align.coordination.streaming import (
 from align.coordination.training import Lesson, Progress, Trunk, fit_network
 from align.coordination.trust.durations import DurationModel, fit_durations
 from align.coordination.trust.familiarity import fit_familiar
-from align.coordination.trust.heard import heard_length
+from align.coordination.trust.heard import fit_heard
 from align.coordination.trust.sharpness import fit_confidence
 from align.coordination.weak.hints import with_hints
 from align.coordination.weak.lags import note_lag
@@ -224,9 +224,11 @@ def _trained(
         model = model.with_confidence(sure.nothing, sure.calibration, sure.captions, sure.foreground)
         model = model.with_familiar(fit_familiar((e.inputs for e in examples), model.layout))
         network = train(measured, plan.seed)
-        return model.with_network(
-            network, sure.sharpness, heard_length(network.text.lengths(vocabulary.vectors))
+        projected, durations = (
+            network.text.projected(vocabulary.vectors),
+            model.durations.of(vocabulary.vectors),
         )
+        return model.with_network(network, sure.sharpness, fit_heard(projected, durations))
 
 
 def _some_people(examples: Sequence[Example]) -> Sequence[Example]:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from align.datatypes import Floats
 from align.matching import inner_times
+from align.matching.duration_prior import NEVER, thin_durations, weighted
 from align.matching.grids import Grid
-from align.matching.lattice import Lattice, thin_durations
+from align.matching.lattice import Lattice
 
 __all__ = [
     "Part",
@@ -27,7 +28,6 @@ __all__ = [
 ]
 
 Indices = npt.NDArray[np.int64]
-NEVER = -1e30
 HARDLY = -1e29
 _NO_BOX = np.asarray([0, -1, 0, -1], np.int64)
 
@@ -75,23 +75,27 @@ def _counted_from(runs: Indices, priors: Floats, low: int, high: int) -> tuple[I
 
 
 def coarse_sums(lattice: Lattice, step: int) -> Floats:
-    """(n_notes, n // step + 1) prefix sums of the log odds at every step-th edge, no columns where no note needs it.
+    """(rows, n // step + 1) prefix sums of the log odds at every step-th edge, no columns where no note needs it.
+
+    One row per note, then one per meaning.
 
     Args:
         lattice: as built.
         step: in frames.
     """
     n = lattice.n_frames // step if lattice.stride.any() else -1
-    out = np.zeros((len(lattice.columns), n + 1))
-    for row, column in zip(out, lattice.columns, strict=True):
+    rows = [lattice.odds[column] for column in lattice.columns]
+    rows += [] if lattice.meanings is None else list(lattice.meanings.odds)
+    out = np.zeros((len(rows), n + 1))
+    for sums, odds in zip(out, rows, strict=True):
         if n > 0:
-            cells = lattice.odds[column, : n * step].reshape(n, step)
-            np.cumsum(cells.sum(axis=1, dtype=np.float64), out=row[1:])
+            cells = odds[: n * step].reshape(n, step)
+            np.cumsum(cells.sum(axis=1, dtype=np.float64), out=sums[1:])
     return out
 
 
 def single_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Part]:
-    """Note i by itself.
+    """Note i by itself: what its words say, and whatever else it may mean.
 
     Args:
         lattice: as built.
@@ -99,7 +103,19 @@ def single_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[
         sums: ``coarse_sums`` of the lattice.
         runs: ``lattice.runs``.
     """
-    return _parts(lattice, [i], sums, runs, lattice.durations[i], lattice.windows[i], int(lattice.stride[i]))
+    place, priors, meanings = (
+        (lattice.windows[i], int(lattice.stride[i])),
+        lattice.priors[[i]],
+        lattice.meanings,
+    )
+    own = [lattice.odds[lattice.columns[i]]], sums[[i]]
+    if meanings is None:
+        return _parts(lattice, own, runs, lattice.durations[i], priors, place)
+    out = _parts(lattice, own, runs, weighted(lattice.durations[i], float(meanings.own[i])), priors, place)
+    for k, durations in meanings.of(i):
+        other = [meanings.odds[k]], sums[[len(lattice.columns) + k]]
+        out += _parts(lattice, other, runs, durations, priors, place)
+    return out
 
 
 def pair_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Part]:
@@ -126,7 +142,8 @@ def pair_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Pa
     full = [0, lattice.n_frames, 0, lattice.n_frames]
     pinned = [k for k in (i, i + 1) if lattice.stride[k] == 0 and lattice.windows[k].tolist() != full]
     stride = 0 if pinned else int(lattice.stride[i : i + 2].max())
-    return _parts(lattice, [i, i + 1], sums, runs, both, window, stride)
+    rows = [lattice.odds[column] for column in lattice.columns[i : i + 2]], sums[i : i + 2]
+    return _parts(lattice, rows, runs, both, lattice.priors[i : i + 2], (window, stride))
 
 
 def _log_sum(log: Floats) -> float:
@@ -136,14 +153,14 @@ def _log_sum(log: Floats) -> float:
 
 def _parts(
     lattice: Lattice,
-    notes: Sequence[int],
-    sums: Floats,
+    odds: tuple[Sequence[npt.NDArray[np.float32]], Floats],
     runs: Indices,
     durations: Floats,
-    window: Indices,
-    stride: int,
+    priors: Floats,
+    place: tuple[Indices, int],
 ) -> list[Part]:
-    priors = lattice.priors[notes]
+    """Spans of the mean of some rows of log odds, with their coarse sums; ``place``: window, stride."""
+    (rows, sums), (window, stride) = odds, place
     priors = priors[priors[:, 2] > 0]
     durations = np.ascontiguousarray(durations)
     has_window = window[0] <= window[1] and window[2] <= window[3]
@@ -151,16 +168,15 @@ def _parts(
     if has_window:
         low, high = int(min(window[0], window[2])), int(max(window[1], window[3]))
         prefix = np.zeros(high - low + 1)
-        for i in notes:
-            odds = lattice.odds[lattice.columns[i], low:high]
-            prefix[1:] += np.cumsum(odds, dtype=np.float64) / len(notes)
+        for row in rows:
+            prefix[1:] += np.cumsum(row[low:high], dtype=np.float64) / len(rows)
         inner, moved = _counted_from(runs, priors, low, high)
         areas = np.stack([window - low, _NO_BOX])
         start, end, rest = _edges(prefix, lattice.gain[low : high + 1], moved)
         out.append(Part(start, end, durations, durations, rest, inner, areas, low, 1, False))
     if stride:
         step = int(np.gcd.reduce(lattice.stride[lattice.stride > 0]))
-        prefix = sums[notes, :: stride // step].mean(axis=0)
+        prefix = sums[:, :: stride // step].mean(axis=0)
         inner = np.column_stack([-(-runs[:, 0] // stride), runs[:, 1] // stride])
         inner = np.ascontiguousarray(inner[inner[:, 1] > inner[:, 0]])
         last = len(prefix) - 1

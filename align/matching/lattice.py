@@ -12,18 +12,16 @@ import numpy.typing as npt
 from align.answers import Evidence
 from align.datatypes import Floats, Note
 from align.matching.author_clocks import AuthorClock
+from align.matching.duration_prior import LARGEST, NEVER, log_durations, thin_durations
+from align.matching.meanings import Meant, by_column, meant_of
 from align.matching.time_prior import time_windows
 
-__all__ = ["Lattice", "build_lattice", "thin_durations"]
+__all__ = ["Lattice", "build_lattice"]
 
 Indices = npt.NDArray[np.int64]
-NEVER = -1e30
-_TAIL = 3.5  # standard deviations of the log duration that count
-_LARGEST = 700.0  # log of a number that float64 still holds
 P_EDGE = (
     0.05  # share of the spans' edges that are expected on a change point; more misled where some are missed
 )
-_PIECE = 256  # frames
 _NEAR = 1  # frames from a change point that still count as on it
 
 
@@ -40,7 +38,8 @@ class Lattice:
 
     ``windows`` (n_notes, 4) int64: earliest and latest start, earliest and latest end, inclusive: where all spans
     are summed edge by edge. Outside them nothing is allowed where ``stride`` is 0; where it is g, every g-th
-    edge stands for those around it. ``first``: edge 0 is that edge of the evidence's grid.
+    edge stands for those around it. ``meanings``: what notes may mean besides what their words say, if
+    anything. ``first``: edge 0 is that edge of the evidence's grid.
     """
 
     odds: npt.NDArray[np.float32]
@@ -54,6 +53,7 @@ class Lattice:
     gain: Floats
     windows: Indices
     stride: Indices
+    meanings: Meant | None = None
     first: int = 0
 
     @property
@@ -65,6 +65,10 @@ class Lattice:
         """(n_runs, 2) first and last edge of every unbroken stretch of data."""
         step = np.diff(np.concatenate([[False], self.observed, [False]]).astype(np.int8))
         return np.column_stack([np.flatnonzero(step == 1), np.flatnonzero(step == -1)]).astype(np.int64)
+
+    def n_meanings(self, i: int) -> int:
+        """How many things note i may mean, what its words say included."""
+        return 1 + (0 if self.meanings is None else sum(1 for _ in self.meanings.of(i)))
 
     def prefixes(self, which: slice) -> Floats:
         """(rows, n + 1) prefix sums of the log odds of some rows."""
@@ -89,6 +93,7 @@ class Lattice:
             share=np.where(follows, self.share[index], NEVER),
             windows=self.windows[index],
             stride=self.stride[index],
+            meanings=self.meanings and self.meanings.rows(index),
         )
 
     def thinned(self, g: int) -> Lattice:
@@ -106,6 +111,7 @@ class Lattice:
             gain=near - np.log(g),
             windows=np.tile(np.asarray([0, n, 0, n], np.int64), (len(self.skip), 1)),
             stride=self.stride // g,
+            meanings=self.meanings and self.meanings.thinned(g),
         )
 
     def frames(self, first: int, last: int) -> Lattice:
@@ -121,18 +127,9 @@ class Lattice:
             priors=priors,
             gain=self.gain[first : last + 1],
             windows=np.clip(self.windows - first, 0, last - first),
+            meanings=self.meanings and self.meanings.frames(first, last),
             first=self.first + first,
         )
-
-
-def thin_durations(durations: Floats, g: int) -> Floats:
-    """Log weights of durations in strides of g: one pair of coarse edges stands for g^2 pairs.
-
-    They share the g durations around it, so each of those counts g times.
-    """
-    cell = np.maximum(1, (np.arange(len(durations)) + g // 2) // g)
-    weight = np.append(np.bincount(cell, np.exp(np.maximum(durations, NEVER))), 0.0) * g
-    return np.where(weight > 0, np.log(np.maximum(weight, 1e-300)), NEVER)
 
 
 def build_lattice(
@@ -159,36 +156,28 @@ def build_lattice(
     n_frames, n_notes = evidence.log_odds.shape
     priors = time_windows(notes, evidence) if clocks is None else time_windows(notes, evidence, clocks)
     timed = priors[:, 2] > 0
-    usual = np.exp(np.minimum(_LARGEST, evidence.durations[:, 0])) / evidence.hop
+    usual = np.exp(np.minimum(LARGEST, evidence.durations[:, 0])) / evidence.hop
     window = np.sqrt(2 * np.pi) * priors[:, 2] + 2 * priors[:, 1] + priors[:, 4] * usual
     share = n_frames / max(1, n_notes)
     width = np.where(timed, np.minimum(window, share), share)
     # the price of a place goes with the duration, which every placement pays once
-    durations = _log_durations(evidence, n_frames) - np.log(np.maximum(width, 1.0))[:, None]
+    price = np.log(np.maximum(width, 1.0))
+    durations = log_durations(evidence.durations, evidence.hop, n_frames) - price[:, None]
     durations[durations < 0.5 * NEVER] = NEVER
     return Lattice(
-        odds=_by_note(evidence),
+        odds=by_column(evidence.log_odds, evidence.observed),
         columns=np.arange(n_notes),
         observed=evidence.observed,
         durations=durations,
         priors=priors,
         skip=np.full(n_notes, np.log(nothing / (1.0 - nothing))),
-        loose=np.where(timed, np.log(np.maximum(window, 1.0) / np.maximum(width, 1.0)), 0.0),
+        loose=np.where(timed, np.log(np.maximum(window, 1.0)) - price, 0.0),
         share=np.full(n_notes, NEVER),
         gain=_edge_gain(evidence),
         windows=np.tile(np.asarray([0, n_frames, 0, n_frames], np.int64), (n_notes, 1)),
         stride=np.zeros(n_notes, np.int64),
+        meanings=meant_of(evidence, price),
     )
-
-
-def _by_note(evidence: Evidence) -> npt.NDArray[np.float32]:
-    """(n_notes, n_frames) the log odds, 0 without data; in pieces, as a column is far from the next in memory."""
-    n_frames, n_notes = evidence.log_odds.shape
-    out = np.empty((n_notes, n_frames), np.float32)
-    for k in range(0, n_frames, _PIECE):
-        part = slice(k, k + _PIECE)
-        np.multiply(evidence.log_odds[part].T, evidence.observed[part], out=out[:, part])
-    return out
 
 
 def _edge_gain(evidence: Evidence) -> Floats:
@@ -207,21 +196,3 @@ def _edge_gain(evidence: Evidence) -> Floats:
     if not on.any():
         return np.zeros(n + 1)
     return np.log((1.0 - P_EDGE) + P_EDGE * on / on.mean())
-
-
-def _log_durations(evidence: Evidence, n_frames: int) -> Floats:
-    """(n_notes, longest + 1) log probability of each duration in frames; NEVER beyond 3.5 deviations."""
-    mean, sd = evidence.durations[:, :1], evidence.durations[:, 1:]
-    upper = float(np.exp(min(_LARGEST, (mean + _TAIL * sd).max(initial=0.0))) / evidence.hop)
-    longest = int(min(n_frames, max(2.0, upper + 1.0)))
-    frames = np.arange(longest + 1, dtype=np.float64)
-    frames[0] = 1.0
-    z = (np.log(frames * evidence.hop)[None, :] - mean) / sd
-    log = -0.5 * z * z - np.log(frames)[None, :]
-    # the shortest allowed duration is at least one frame, even when the grid is coarse
-    nearest = np.clip(np.rint(np.exp(np.minimum(_LARGEST, mean)) / evidence.hop), 1.0, longest)
-    allowed = (np.abs(z) <= _TAIL) | (frames[None, :] == nearest)
-    allowed[:, 0] = False
-    log = np.where(allowed, log, NEVER)
-    top = log.max(axis=1, keepdims=True)
-    return np.where(allowed, log - top - np.log(np.exp(log - top).sum(axis=1, keepdims=True)), NEVER)

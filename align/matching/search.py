@@ -72,7 +72,7 @@ def planned(lattice: Lattice, budget: float = BUDGET) -> Lattice:
         if not len(allowed) or windows[i].tolist() != [0, n, 0, n]:
             continue
         usual = int(allowed[np.argmax(lattice.durations[i, allowed] + np.log(allowed))])
-        work, g = float(n) * float(np.ptp(allowed) + 1), 1
+        work, g = float(n) * float(np.ptp(allowed) + 1) * lattice.n_meanings(i), 1
         while work / g**2 > share and 2 * g * _CELLS <= usual:
             g *= 2
         if g > 1:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align.matching import programme
+from align.matching.duration_prior import NEVER
 from align.matching.grids import Grid, grids_of
-from align.matching.lattice import NEVER, Lattice
+from align.matching.lattice import Lattice
 from align.matching.tables import mass_near, placed, summed_edges
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from align.answers import Evidence
 from align.datatypes import Note, NoteTime
-from align.matching.lattice import NEVER, P_EDGE, build_lattice
+from align.matching.duration_prior import NEVER
+from align.matching.lattice import P_EDGE, build_lattice
 
 HOP = 0.5
 

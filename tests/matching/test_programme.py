@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from align.matching.lattice import NEVER, Lattice
+from align.matching.duration_prior import NEVER
+from align.matching.lattice import Lattice
+from align.matching.meanings import Meant
 from align.matching.programme import best_spans, log_normaliser, posteriors
 from align.matching.tables import mass_near, placed, summed_edges
 from tests import naive
@@ -35,9 +37,37 @@ def lattice_of(odds, durations, priors, skip, share, gain, observed):
 
 def posterior_of(lattice):
     """Every placement with its log weight and the log of the sum, by enumeration."""
-    prefix = np.column_stack([np.zeros(len(lattice.skip)), np.cumsum(lattice.odds, axis=1, dtype=float)])
-    rows = prefix, lattice.durations, lattice.priors, lattice.skip, lattice.share, lattice.gain
+    rows = _sums(lattice.odds), lattice.durations, lattice.priors, lattice.skip, lattice.share, lattice.gain
+    rows = *rows, others_of(lattice)
     return naive.placement_posterior(*rows, lattice.runs), rows
+
+
+def _sums(odds):
+    return np.column_stack([np.zeros(len(odds)), np.cumsum(odds, axis=1, dtype=float)])
+
+
+def others_of(lattice):
+    """What the notes may mean besides what their words say, as the twin reads it."""
+    meant = lattice.meanings
+    if meant is None:
+        return None
+    prefix, rows = _sums(meant.odds), []
+    for weights in meant.weights:
+        kept = [k for k, weight in enumerate(weights) if weight > NEVER]
+        rows.append(
+            [(prefix[k], [d + weights[k] if d > NEVER else d for d in meant.durations[k]]) for k in kept]
+        )
+    return meant.own, rows
+
+
+def drawn_meanings(rng, n_notes, observed):
+    """Up to three things, barred durations among them, which some notes may mean and some not."""
+    k, n = int(rng.integers(1, 4)), len(observed)
+    durations = rng.uniform(-3, 0, (k, int(rng.integers(2, n + 3))))
+    durations[rng.random(durations.shape) < 0.3] = NEVER
+    weights = np.where(rng.random((n_notes, k)) < 0.4, NEVER, rng.uniform(-4, 0, (n_notes, k)))
+    odds = np.where(observed, rng.normal(0, 2, (k, n)), 0.0).astype(np.float32)
+    return Meant(odds, durations, weights, rng.uniform(-2, 0, n_notes))
 
 
 def lists(elements, size):
@@ -46,7 +76,8 @@ def lists(elements, size):
 
 @st.composite
 def lattices(draw):
-    """Small problems with holes, barred durations, time priors of every reach, gains and notes that may share."""
+    """Small problems with holes, barred durations, time priors of every reach, gains, notes that may share, and notes
+    that may mean several things."""
     n, n_notes = draw(st.integers(1, 7)), draw(st.integers(1, 3))
     n = min(n, 5) if n_notes == 3 else n  # the twin lists every placement
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
@@ -54,7 +85,7 @@ def lattices(draw):
     durations[rng.random(durations.shape) < draw(st.sampled_from([0.0, 0.3]))] = NEVER
     sd, reach = st.sampled_from([0.0, 0.3, 1.0, 4.0]), st.sampled_from([0.0, 0.5, 1.0, 1.0])
     prior = st.tuples(st.floats(-2.0, n + 2.0), st.sampled_from([0.0, 2.0]), sd, st.just(8.0), reach)
-    return lattice_of(
+    lattice = lattice_of(
         rng.normal(0, draw(st.sampled_from([0.0, 1.0, 20.0])), (n_notes, n)),
         durations,
         draw(lists(prior, n_notes)),
@@ -63,14 +94,19 @@ def lattices(draw):
         rng.normal(0, draw(st.sampled_from([0.0, 1.0])), n + 1),
         rng.random(n) < draw(st.sampled_from([0.7, 1.0])),
     )
+    if not draw(st.booleans()):
+        return lattice
+    return dataclasses.replace(lattice, meanings=drawn_meanings(rng, n_notes, lattice.observed))
 
 
 @given(lattices(), st.sampled_from([None, 1, 2]))
 def test_the_best_spans_are_the_best_of_all_placements(lattice, spacing):
+    """Each note meaning what fits its span best."""
     (scored, _), rows = posterior_of(lattice)
     found = best_spans(lattice, spacing)
     chosen = tuple(None if a < 0 else (int(a), int(b)) for a, b in found)
-    assert naive.placement_score(chosen, *rows) == pytest.approx(max(s for _, s in scored), abs=1e-6)
+    best = max(naive.placement_score(placement, *rows, best=True) for placement, _ in scored)
+    assert naive.placement_score(chosen, *rows, best=True) == pytest.approx(best, abs=1e-6)
     assert any(
         chosen == placement for placement, _ in scored
     )  # possible: in order, in data, durations allowed
@@ -117,8 +153,13 @@ def test_mass_near_sums_own_and_shared_spans(lattice, start, length):
 @settings(max_examples=25)
 def test_frames_without_data_before_the_recording_change_nothing(lattice, k):
     n_notes, n = lattice.odds.shape
+    meant = lattice.meanings
+    if meant is not None:
+        none = np.zeros((len(meant.odds), k), np.float32)
+        meant = dataclasses.replace(meant, odds=np.concatenate([none, meant.odds], axis=1))
     moved = dataclasses.replace(
         lattice,
+        meanings=meant,
         odds=np.concatenate([np.zeros((n_notes, k), np.float32), lattice.odds], axis=1),
         observed=np.concatenate([np.zeros(k, bool), lattice.observed]),
         priors=lattice.priors + np.array([k, 0, 0, 0, 0]),

@@ -60,9 +60,15 @@ class TextProjection(nn.Module):
         return F.normalize(self._projected(texts), dim=-1)
 
     @torch.inference_mode()
-    def lengths(self, texts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(n, text_dimension) -> (n,) length before it is made one: the shorter, the less was heard in training."""
-        return cast(npt.NDArray[np.float32], self._projected(torch.from_numpy(texts)).norm(dim=-1).numpy())
+    def directions(self, texts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(n, text_dimension) -> (n, dimension), unit norm."""
+        return cast(npt.NDArray[np.float32], self(torch.from_numpy(texts)).numpy())
+
+    @torch.inference_mode()
+    def projected(self, texts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(n, text_dimension) -> (n, dimension) before its length is made one: the shorter, the less was heard in
+        training."""
+        return cast(npt.NDArray[np.float32], self._projected(torch.from_numpy(texts)).numpy())
 
     def _projected(self, texts: torch.Tensor) -> torch.Tensor:
         x = self.dropout(texts)

@@ -12,27 +12,30 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from align.answers import Calibration, Evidence
+from align.answers import Calibration, Evidence, Meanings
 from align.coordination.functions.table import coordination_function
 from align.coordination.inputs.layout import Layout, layout_findings, model_inputs, session_table
 from align.coordination.network.edges import edge_gain
 from align.coordination.network.encoders import Coordinator, TextProjection, stream_encoder
 from align.coordination.network.encoding import encode_frames
+from align.coordination.network.odds import FrameOdds
 from align.coordination.plan import TrainingPlan
 from align.coordination.saved.model_format import (
     ABOUT,
     FAMILIAR,
     FORMAT,
+    HEARD,
     WEIGHTS,
     calibration_out,
     check_numbers,
     check_tensors,
+    parts_of,
     seal_of,
 )
 from align.coordination.saved.provenance import Provenance, text_identity
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.familiarity import Familiar
-from align.coordination.trust.heard import trust_in_words
+from align.coordination.trust.heard import Heard
 from align.coordination.trust.tempering import tempered, with_captions
 from align.datatypes import Finding, Session
 from align.errors import InputError
@@ -47,7 +50,6 @@ from align.text.protocol import TextEncoder
 __all__ = ["Coordination", "bundle_files", "new_coordinator"]
 
 _NOTHING = 0.02  # where nobody was held out to measure it
-_ROWS = 32_768  # frames compared with all notes at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +61,8 @@ class Coordination:
     it does; ``reach``: 1 when it may point anywhere into the span, 0 at its middle alone. ``nothing``: prior
     probability that a note refers to nothing in its recording; ``calibration``: what posteriors were worth on
     people held out, where that was measured. ``captions``: how much what captions say of a frame counts beside what
-    the network says, in [0, 1] (``align.matching.captioned``). ``heard``: length from which on a projected text counts
-    as heard in training, 0 where that is not known (``trust.heard``). ``foreground``: what it tells that a sound stands
+    the network says, in [0, 1] (``align.matching.captioned``). ``heard``: which texts were heard in training, and
+    what they mean, None where that is not known (``trust.heard``). ``foreground``: what it tells that a sound stands
     out of its background, None without sound (``trust.foreground``). ``familiar``: what frames of training look
     like; of a session that looks like nothing of the kind the network's word counts less and the captions' in full.
     ``provenance``: what it was made from, where known.
@@ -78,7 +80,7 @@ class Coordination:
     nothing: float = _NOTHING
     calibration: Calibration | None = None
     captions: float = 0.0
-    heard: float = 0.0
+    heard: Heard | None = None
     foreground: Foreground | None = None
     familiar: Familiar | None = None
     provenance: Provenance | None = None
@@ -111,13 +113,15 @@ class Coordination:
         """
         return dataclasses.replace(self, durations=durations)
 
-    def with_network(self, network: Coordinator, sharpness: float, heard: float = 0.0) -> Coordination:
+    def with_network(
+        self, network: Coordinator, sharpness: float, heard: Heard | None = None
+    ) -> Coordination:
         """A copy with trained encoders.
 
         Args:
             network: on the CPU, in evaluation mode.
             sharpness: how much a frame's log odds count, > 0.
-            heard: length from which on a projected text counts as heard, 0 where that is not known.
+            heard: which texts were heard in training, None where that is not known.
         """
         return dataclasses.replace(self, network=network, sharpness=sharpness, heard=heard)
 
@@ -206,7 +210,8 @@ class Coordination:
     def evidence_of(self, table: FrameTable, inputs: np.ndarray, vectors: np.ndarray) -> Evidence:
         """What the network says of frames and vectors, what foreground says of all notes, and how strange all is.
 
-        The network's log odds count less the more of the texts are in words that it never heard (``trust_in_words``).
+        The network's log odds count less the more of the texts are in words that it never heard, and these may mean
+        something else (``trust.heard``).
 
         Args:
             table: the session's frames.
@@ -216,6 +221,7 @@ class Coordination:
         similarity = np.zeros((table.n_frames, len(vectors)), np.float32)
         log_odds, gain, strange = similarity, np.zeros(0), self.strangeness(inputs)
         durations, silent = self.durations.of(vectors), ~vectors.any(axis=1)
+        meanings = None
         if self.network is not None:
             made = encode_frames(self.network.stream, inputs)
             gain = gain if made.edges is None else edge_gain(made.edges)
@@ -225,20 +231,19 @@ class Coordination:
                 share, noted = foreground_of(table), np.exp(durations[~silent, 0]).sum() / table.hop
                 shown = self.foreground.log_odds(share, float(noted))
                 gain = joint_gain(gain, self.foreground.gain(share))
-            log_odds = np.empty_like(similarity)
-            with torch.inference_mode():
-                texts, scale = self.network.text(torch.from_numpy(vectors)), float(self.network.scale)
-                counts = self.sharpness
-                if self.heard > 0.0:
-                    counts *= trust_in_words(self.network.text.lengths(vectors[~silent]), self.heard)
-                for low in range(0, table.n_frames, _ROWS):
-                    some = slice(low, low + _ROWS)
-                    similarity[some] = self.network.function(
-                        torch.from_numpy(made.vectors[some]), texts
-                    ).numpy()
-                    odds = counts * (scale * similarity[some] - made.nothing[some, None]) + shown[some, None]
-                    odds[:, silent] = 0.0
-                    log_odds[some] = odds
+            projected = self.network.text.projected(vectors)
+            trust = 1.0 if self.heard is None else self.heard.trust(projected[~silent])
+            odds = FrameOdds(self.network, made, self.sharpness * trust, shown)
+            similarity, log_odds = odds.of(self.network.text.directions(vectors))
+            log_odds[:, silent] = 0.0
+            if self.heard is not None:
+                shares = np.where(silent.reshape(-1, 1), 0.0, self.heard.shares(projected))
+                meant = shares.any(axis=0)
+                if meant.any():
+                    others = odds.of(self.heard.meanings[meant])[1]
+                    meanings = Meanings(
+                        others, self.heard.durations[meant].astype(np.float64), shares[:, meant]
+                    )
         for own in (similarity, log_odds):
             own.flags.writeable = False  # a record copies what others could still write into
         return Evidence(
@@ -257,6 +262,7 @@ class Coordination:
             calibration=self.calibration,
             gain=gain,
             strange=strange,
+            meanings=meanings,
         )
 
     def findings(self, session: Session) -> tuple[Finding, ...]:
@@ -299,9 +305,7 @@ class Coordination:
         """
         network = self.trained()
         vectors = self.encoder.encode(list(texts))
-        with torch.inference_mode():
-            embedded = network.text(torch.from_numpy(vectors)).numpy()
-        return np.where(vectors.any(axis=1, keepdims=True), embedded, np.float32(0.0))
+        return np.where(vectors.any(axis=1, keepdims=True), network.text.directions(vectors), np.float32(0.0))
 
     def trained(self) -> Coordinator:
         """The network.
@@ -352,8 +356,9 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
     tensors["layout.scale"] = torch.from_numpy(layout.scale.copy())
     tensors["durations.weights"] = torch.from_numpy(durations.weights.copy())
     if model.familiar is not None:
-        parts = {field.name: getattr(model.familiar, field.name) for field in dataclasses.fields(Familiar)}
-        tensors |= {FAMILIAR + name: torch.from_numpy(part.copy()) for name, part in parts.items()}
+        tensors |= parts_of(FAMILIAR, model.familiar)
+    if model.heard is not None:
+        tensors |= parts_of(HEARD, model.heard)
     check_tensors(tensors)
     weights = save(tensors)
     about: dict[str, object] = {
@@ -374,7 +379,7 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "nothing": model.nothing,
         "calibration": calibration_out(model.calibration),
         "captions": model.captions,
-        "heard": model.heard,
+        "heard": 0.0 if model.heard is None else model.heard.length,
         "foreground": None if model.foreground is None else dataclasses.asdict(model.foreground),
         "provenance": None if model.provenance is None else dataclasses.asdict(model.provenance),
     }

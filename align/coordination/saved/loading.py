@@ -18,6 +18,7 @@ from align.coordination.saved.model_format import (
     ABOUT,
     FAMILIAR,
     FORMAT,
+    HEARD,
     MIGRATIONS,
     WEIGHTS,
     calibration_in,
@@ -28,6 +29,7 @@ from align.coordination.saved.model_format import (
 from align.coordination.saved.provenance import Provenance, check_text_identity
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.familiarity import UNKNOWN_SWING, Familiar
+from align.coordination.trust.heard import Heard
 from align.coordination.trust.swings import swings
 from align.errors import InputError, ParameterError, UnsafeError
 from align.matching.foreground import Foreground
@@ -125,7 +127,8 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
         tensors.pop("layout.scale").numpy(),
         tuple(_names(u) for u in about.get("units", ())),
     )
-    familiar = {k: tensors.pop(k).numpy() for k in sorted(tensors) if k.startswith(FAMILIAR)}
+    familiar = _popped(tensors, FAMILIAR)
+    heard = _heard(float(about["heard"]), _popped(tensors, HEARD), plan.dimension)
     encoder = _known_encoder(about["text"])
     durations = DurationModel(
         float(about["duration_mean"]), tensors.pop("durations.weights").numpy(), float(about["duration_sd"])
@@ -142,7 +145,7 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
         durations,
         network.eval(),
         float(about["sharpness"]),
-        heard=float(about["heard"]),
+        heard=heard,
     )
     model = model.with_times(float(about["lag"]), float(about["lag_sd"]), float(about["reach"]))
     model = model.with_confidence(
@@ -154,14 +157,33 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     if familiar:
         n_devices = len(swings(np.zeros((0, layout.n_features), np.float32), layout))
         unknown = np.tile(UNKNOWN_SWING, (n_devices, 1))
-        familiar.setdefault(FAMILIAR + "swings", unknown)  # the first ones had none
-        known = Familiar(**{k.removeprefix(FAMILIAR): v for k, v in familiar.items()})
+        familiar.setdefault("swings", unknown)  # the first ones had none
+        known = Familiar(**familiar)
         known.strangeness(np.ones((1, layout.n_features), np.float32), layout)  # ValueError: other columns
         model = model.with_familiar(known)
     made = about.get("provenance")
     return (
         model if made is None else model.with_provenance(Provenance(**{**made, "data": _names(made["data"])}))
     )
+
+
+def _popped(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, np.ndarray]:
+    """Taken out: those whose names begin with the prefix, by the rest of the name."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name).numpy() for name in names}
+
+
+def _heard(length: float, parts: dict[str, np.ndarray], dimension: int) -> Heard | None:
+    """The first models of format 2 had no length, later ones no texts."""
+    if length <= 0.0:
+        return None
+    if not parts:
+        parts = {name: np.zeros((0, dimension), np.float32) for name in ("texts", "meanings")}
+        parts["durations"] = np.zeros((0, 2), np.float32)
+    heard = Heard(length, **parts)
+    if heard.texts.shape[1] != dimension:
+        raise ValueError("heard.texts has another dimension than the shared space")
+    return heard
 
 
 def _tensors(weights: bytes) -> dict[str, torch.Tensor]:

@@ -19,18 +19,21 @@ __all__ = [
     "ABOUT",
     "FAMILIAR",
     "FORMAT",
+    "HEARD",
     "MIGRATIONS",
     "WEIGHTS",
     "calibration_in",
     "calibration_out",
     "check_numbers",
     "check_tensors",
+    "parts_of",
     "seal_of",
 ]
 
 FORMAT = "align-coordination/2"
 WEIGHTS, ABOUT = "model.safetensors", "model.json"
 FAMILIAR = "familiar."  # what its tensors' names begin with; the first models of format 2 had none
+HEARD = "heard."  # the same
 _TINY, _HUGE = 1e-30, 1e30
 _NUMBERS = {  # in the JSON: least and most
     "hop": (_TINY, _HUGE),
@@ -88,6 +91,17 @@ def check_tensors(tensors: Mapping[str, torch.Tensor]) -> None:
             raise InputError(
                 "E-MODEL-NONFINITE", f"tensor {name[:60]!r} holds NaN, infinite or other than float32 values"
             )
+
+
+def parts_of(prefix: str, record: object) -> dict[str, torch.Tensor]:
+    """The arrays of a record as tensors, by name; numbers of it are for the JSON.
+
+    Args:
+        prefix: what the names begin with.
+        record: a data class.
+    """
+    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}  # type: ignore[arg-type]
+    return {prefix + k: torch.from_numpy(v.copy()) for k, v in values.items() if isinstance(v, np.ndarray)}
 
 
 def check_numbers(about: Mapping[str, Any]) -> None:

@@ -1,43 +1,137 @@
-"""How far the words of a recording's notes were heard in training.
+"""How far the words of a recording's notes were heard in training, and what those may mean that were not.
 
 The projection of texts learns under noise (``network/text_projection.py``), so a text vector is projected the shorter
 the less it has to do with those of training: its length, which is then set to one, says how well a text is
-understood. A model keeps one number, the length from which on a text counts as heard, and no text.
+understood. A model keeps the length from which on a text counts as heard, where the training texts were projected, and
+no text.
 
-Of words that were not heard the network is as sure as of others, and wrong more often. Weighing their evidence less
-note by note does not help, as the surer notes then take their places; so all notes of a recording count less together,
-the more of them are said in words that were not heard.
+Of words that were not heard the network is as sure as of others, and wrong more often. Two remedies:
+
+- All notes of a recording count less together, the more of them are said in words that were not heard. (Weighing the
+  evidence less note by note does not help, as the surer notes then take their places.)
+- A text that lies near none of training, but not nowhere, may have been misunderstood: it has a small share of meaning
+  one of the other things that the model knows. The decoder weighs these meanings span by span (``matching/meanings``),
+  where the recording and the other notes tell. What has nothing to do with any of them is more likely about
+  something else: it keeps to what little its words say.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["heard_length", "trust_in_words"]
+from align.datatypes import Floats, frozen_array, set_fields
+from align.errors import ParameterError
+
+__all__ = ["Heard", "fit_heard"]
 
 _RARE = 0.1  # of the training texts, those projected shortest: heard once or twice themselves
 _SLACK = 0.97
 _LOST = 0.75  # of the log odds, where no text was heard
+_MISUNDERSTOOD = 0.1  # prior probability, times v (1 - v) of the novelty v
+_NEARER = 3.0  # log of how much likelier a meaning is for each 1 of cosine
+_KNOWN = 0.01  # novelty below which a text was heard as it stands
+_ALIKE = 0.9  # cosine from which two texts mean the same
+_MOST_TEXTS, _MOST_MEANINGS, _MOST_EACH = 4096, 64, 16  # kept; told apart; weighed for one note
+
+F4 = npt.NDArray[np.float32]
 
 
-def heard_length(lengths: npt.NDArray[np.float32]) -> float:
-    """The length from which on a text counts as heard, 0 or more.
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What training heard.
+
+    ``length``: that of a projected text from which on it counts as heard, 0: not known, and all count as heard.
+    ``texts`` (n, d) f4: the distinct training texts as projected, before their length is made one. ``meanings``
+    (k, d) f4, of length 1: what these mean, those that mean the same taken together; ``durations`` (k, 2) f4: mean
+    and standard deviation of the log seconds that each tends to last.
+    """
+
+    length: float
+    texts: F4
+    meanings: F4
+    durations: F4
+
+    def __post_init__(self) -> None:
+        for name in ("texts", "meanings", "durations"):
+            set_fields(self, **{name: frozen_array(getattr(self, name), np.float32)})
+        (_, d), (k, other) = self.texts.shape, self.meanings.shape
+        if other != d or self.durations.shape != (k, 2):
+            shapes = self.texts.shape, self.meanings.shape, self.durations.shape
+            raise ParameterError("heard", shapes, "(n, d), (k, d) and (k, 2)")
+        if not (np.isfinite(self.durations).all() and (self.durations[:, 1] > 0.0).all()):
+            raise ParameterError("heard.durations", "NaN, infinite or <= 0", "finite, deviations > 0")
+
+    def trust(self, projected: F4) -> float:
+        """How much the network's log odds count of a recording whose notes are projected like this, in [0.25, 1].
+
+        Args:
+            projected: (n, d) of the notes' texts, those left out that say nothing.
+
+        >>> heard = Heard(0.3, *(np.zeros((0, d), np.float32) for d in (2, 2, 2)))
+        >>> heard.trust(np.array([[0.4, 0.0], [0.0, 0.1]], np.float32))
+        0.625
+        """
+        if not len(projected) or self.length <= 0.0:
+            return 1.0
+        return 1.0 - _LOST * float(np.mean(np.linalg.norm(projected, axis=1) < self.length))
+
+    def novelty(self, projected: F4) -> Floats:
+        """(n,) how far each text lies from the nearest one of training, in lengths of one that was heard, at most 1.
+
+        Args:
+            projected: (n, d).
+        """
+        if not len(self.texts) or self.length <= 0.0:
+            return np.ones(len(projected))
+        away = np.asarray([np.linalg.norm(self.texts - row, axis=1).min() for row in projected])
+        return np.minimum(1.0, away.astype(np.float64) / self.length)
+
+    def shares(self, projected: F4) -> Floats:
+        """(n, k) prior probability that a text means something else than its words say, by meaning; rows below 0.03.
+
+        Of a text of novelty v it is 0.1 v (1 - v) in all, shared among its 16 nearest meanings by the exp of 3
+        times the cosine.
+
+        Args:
+            projected: (n, d).
+        """
+        novelty = self.novelty(projected)
+        unit = projected / np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-12)
+        weights = np.exp(_NEARER * (unit @ self.meanings.T).astype(np.float64))
+        if weights.shape[1] > _MOST_EACH:
+            weights[weights < np.sort(weights, axis=1)[:, [-_MOST_EACH]]] = 0.0
+        total = np.where(novelty < _KNOWN, 0.0, _MISUNDERSTOOD * novelty * (1.0 - novelty))
+        return np.asarray(total[:, None] * weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12))
+
+
+def fit_heard(projected: F4, durations: Floats) -> Heard:
+    """What was heard.
+
+    Texts are taken to mean the same where their cosine with the one in the middle of them is 0.9 or more: the most
+    crowded first, 64 meanings at most.
 
     Args:
-        lengths: (n,) of the distinct training texts as projected, n >= 1.
+        projected: (n, d) of the distinct training texts, n >= 1, before their length is made one.
+        durations: (n, 2) mean and standard deviation of the log seconds that each tends to last.
     """
-    return _SLACK * float(np.quantile(lengths, _RARE, method="lower"))
-
-
-def trust_in_words(lengths: npt.NDArray[np.float32], heard: float) -> float:
-    """How much the network's log odds count of a recording whose notes have these lengths, in [0.25, 1].
-
-    Args:
-        lengths: (n,) of the notes' texts as projected, those left out that say nothing.
-        heard: ``heard_length`` of the training texts; 0: not known, and all count as heard.
-
-    >>> trust_in_words(np.array([0.4, 0.1], np.float32), 0.3)
-    0.625
-    """
-    return 1.0 - _LOST * float(np.mean(lengths < heard)) if lengths.size else 1.0
+    lengths = np.linalg.norm(projected, axis=1)
+    unit = projected / np.maximum(lengths, 1e-12)[:, None]
+    kept = np.unique(np.linspace(0, len(unit) - 1, min(len(unit), _MOST_TEXTS)).astype(int))
+    alike = unit[kept] @ unit[kept].T >= _ALIKE
+    meanings: list[Floats] = []
+    lasting: list[Floats] = []
+    while alike.any() and len(meanings) < _MOST_MEANINGS:
+        group = alike[int(np.argmax(alike.sum(axis=1)))].copy()
+        middle = unit[kept][group].mean(axis=0)
+        meanings.append(middle / np.linalg.norm(middle))
+        lasting.append(durations[kept][group].mean(axis=0))
+        alike[group] = False
+        alike[:, group] = False
+    shortest = float(np.quantile(lengths, _RARE, method="lower"))
+    d = projected.shape[1]
+    return Heard(
+        _SLACK * shortest, projected[kept], np.reshape(meanings, (-1, d)), np.reshape(lasting, (-1, 2))
+    )

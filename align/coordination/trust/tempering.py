@@ -29,9 +29,11 @@ def tempered(evidence: Evidence, durations: Floats, sharpness: float) -> Evidenc
     strange, trust = evidence.strange, trust_in(evidence.strange)
     usual = looks_at_a_frame(float(np.exp(np.median(durations[:, 0]))) / evidence.hop)
     least = min(1.0, usual / sharpness)
+    counts, meant = np.float32(trust * ((1.0 - strange) + strange * least)), evidence.meanings
     return dataclasses.replace(
         evidence,
-        log_odds=np.float32(trust * ((1.0 - strange) + strange * least)) * evidence.log_odds,
+        log_odds=counts * evidence.log_odds,
+        meanings=meant and dataclasses.replace(meant, log_odds=counts * meant.log_odds),
         gain=trust * evidence.gain,
         durations=(1.0 - strange) * evidence.durations + strange * durations,
         calibration=evidence.calibration if strange < STRANGE_FROM else None,

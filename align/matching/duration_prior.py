@@ -1,0 +1,58 @@
+"""How long what a note refers to lasts: log-normal, as log weights of whole frames or of strides of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from align.datatypes import Floats
+
+__all__ = ["LARGEST", "NEVER", "log_durations", "thin_durations", "weighted"]
+
+NEVER = -1e30
+_HARDLY = -1e29
+_TAIL = 3.5  # standard deviations of the log duration that count
+LARGEST = 700.0  # log of a number that float64 still holds
+
+
+def log_durations(durations: Floats, hop: float, n_frames: int) -> Floats:
+    """(n, longest + 1) log probability of each duration in frames; NEVER beyond 3.5 deviations.
+
+    Args:
+        durations: (n, 2) mean and standard deviation of the log seconds.
+        hop: seconds a frame.
+        n_frames: of the recording: nothing is longer.
+    """
+    mean, sd = durations[:, :1], durations[:, 1:]
+    upper = float(np.exp(min(LARGEST, (mean + _TAIL * sd).max(initial=0.0))) / hop)
+    longest = int(min(n_frames, max(2.0, upper + 1.0)))
+    frames = np.arange(longest + 1, dtype=np.float64)
+    frames[0] = 1.0
+    z = (np.log(frames * hop)[None, :] - mean) / sd
+    log = -0.5 * z * z - np.log(frames)[None, :]
+    # the shortest allowed duration is at least one frame, even when the grid is coarse
+    nearest = np.clip(np.rint(np.exp(np.minimum(LARGEST, mean)) / hop), 1.0, longest)
+    allowed = (np.abs(z) <= _TAIL) | (frames[None, :] == nearest)
+    allowed[:, 0] = False
+    log = np.where(allowed, log, NEVER)
+    top = log.max(axis=1, keepdims=True)
+    return np.where(allowed, log - top - np.log(np.exp(log - top).sum(axis=1, keepdims=True)), NEVER)
+
+
+def thin_durations(durations: Floats, g: int) -> Floats:
+    """Log weights of durations in strides of g: one pair of coarse edges stands for g^2 pairs.
+
+    They share the g durations around it, so each of those counts g times.
+    """
+    cell = np.maximum(1, (np.arange(len(durations)) + g // 2) // g)
+    weight = np.append(np.bincount(cell, np.exp(np.maximum(durations, NEVER))), 0.0) * g
+    return np.where(weight > 0, np.log(np.maximum(weight, 1e-300)), NEVER)
+
+
+def weighted(durations: Floats, log_weight: float) -> Floats:
+    """The same log weights plus one; what is barred stays barred.
+
+    Args:
+        durations: log weights.
+        log_weight: added to all.
+    """
+    return np.where(durations > _HARDLY, durations + log_weight, NEVER)
