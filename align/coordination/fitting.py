@@ -12,6 +12,7 @@ import torch
 from align.coordination.inputs.examples import (
     Example,
     Vocabulary,
+    common_texts,
     make_vocabulary,
     people_apart,
     span_example,
@@ -224,11 +225,9 @@ def _trained(
         model = model.with_confidence(sure.nothing, sure.calibration, sure.captions, sure.foreground)
         model = model.with_familiar(fit_familiar((e.inputs for e in examples), model.layout))
         network = train(measured, plan.seed)
-        projected, durations = (
-            network.text.projected(vocabulary.vectors),
-            model.durations.of(vocabulary.vectors),
-        )
-        return model.with_network(network, sure.sharpness, fit_heard(projected, durations))
+        projected = network.text.projected(vocabulary.vectors)
+        durations, common = model.durations.of(vocabulary.vectors), common_texts(examples, vocabulary)
+        return model.with_network(network, sure.sharpness, fit_heard(projected, durations, common))
 
 
 def _some_people(examples: Sequence[Example]) -> Sequence[Example]:

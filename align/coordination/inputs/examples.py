@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -18,6 +18,7 @@ from align.text.protocol import TextEncoder
 __all__ = [
     "Example",
     "Vocabulary",
+    "common_texts",
     "make_vocabulary",
     "people_apart",
     "span_example",
@@ -114,6 +115,19 @@ def make_vocabulary(
         carries[i, [kinds[label] for label in labels[text]]] = 1.0
     same = np.eye(len(texts), dtype=np.bool_) | (carries @ carries.T > 0)
     return Vocabulary(texts, encoder.encode(texts), same)
+
+
+def common_texts(examples: Iterable[Example], vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
+    """(n_texts,) which texts of the vocabulary stand in notes of two groups (people) or more.
+
+    Args:
+        examples: of training.
+        vocabulary: holds their texts.
+    """
+    by_group: dict[str, npt.NDArray[np.bool_]] = {}
+    for example in examples:
+        by_group.setdefault(example.group, np.zeros(len(vocabulary.texts), np.bool_))[example.notes] = True
+    return np.asarray(sum(by_group.values(), np.zeros(len(vocabulary.texts), np.int64)) >= 2, np.bool_)
 
 
 def span_example(

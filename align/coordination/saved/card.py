@@ -107,6 +107,7 @@ def _limits(model: Coordination) -> str:
         " with `align eval`.\n"
         "- Notes about things that nobody spoke of in training: they get low probabilities, or wrong spans.\n"
         "- Decisions about a person without somebody who looks at the recording.\n\n"
-        "No note text and no vocabulary is stored in it. It was made from the recordings above all the same, and"
-        " weights can remember: share it as you would share them."
+        "No note text and no vocabulary is stored in it; of wordings that two or more people used, where they lie in"
+        " the learned space, so that somebody who guesses such a wording can tell that it was used. It was made from"
+        " the recordings above all the same, and weights can remember: share it as you would share them."
     )

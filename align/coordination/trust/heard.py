@@ -2,8 +2,8 @@
 
 The projection of texts learns under noise (``network/text_projection.py``), so a text vector is projected the shorter
 the less it has to do with those of training: its length, which is then set to one, says how well a text is
-understood. A model keeps the length from which on a text counts as heard, where the training texts were projected, and
-no text.
+understood. A model keeps the length from which on a text counts as heard and no text; of those that two or more people
+wrote, it keeps where they were projected.
 
 Of words that were not heard the network is as sure as of others, and wrong more often. Two remedies:
 
@@ -44,9 +44,9 @@ class Heard:
     """What training heard.
 
     ``length``: that of a projected text from which on it counts as heard, 0: not known, and all count as heard.
-    ``texts`` (n, d) f4: the distinct training texts as projected, before their length is made one. ``meanings``
-    (k, d) f4, of length 1: what these mean, those that mean the same taken together; ``durations`` (k, 2) f4: mean
-    and standard deviation of the log seconds that each tends to last.
+    ``texts`` (n, d) f4: distinct training texts of several people as projected, before their length is made one.
+    ``meanings`` (k, d) f4, of length 1: what these mean, those that mean the same taken together; ``durations``
+    (k, 2) f4: mean and standard deviation of the log seconds that each tends to last.
     """
 
     length: float
@@ -107,7 +107,7 @@ class Heard:
         return np.asarray(total[:, None] * weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12))
 
 
-def fit_heard(projected: F4, durations: Floats) -> Heard:
+def fit_heard(projected: F4, durations: Floats, common: npt.NDArray[np.bool_]) -> Heard:
     """What was heard.
 
     Texts are taken to mean the same where their cosine with the one in the middle of them is 0.9 or more: the most
@@ -116,10 +116,12 @@ def fit_heard(projected: F4, durations: Floats) -> Heard:
     Args:
         projected: (n, d) of the distinct training texts, n >= 1, before their length is made one.
         durations: (n, 2) mean and standard deviation of the log seconds that each tends to last.
+        common: (n,) those that may be kept, as more than one person wrote them.
     """
     lengths = np.linalg.norm(projected, axis=1)
     unit = projected / np.maximum(lengths, 1e-12)[:, None]
-    kept = np.unique(np.linspace(0, len(unit) - 1, min(len(unit), _MOST_TEXTS)).astype(int))
+    kept = np.flatnonzero(common)
+    kept = kept[np.unique(np.linspace(0, len(kept) - 1, min(len(kept), _MOST_TEXTS)).astype(int))]
     alike = unit[kept] @ unit[kept].T >= _ALIKE
     meanings: list[Floats] = []
     lasting: list[Floats] = []

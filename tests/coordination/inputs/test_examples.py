@@ -11,6 +11,7 @@ from align.coordination.inputs.examples import (
     NOTHING,
     UNKNOWN,
     Example,
+    common_texts,
     make_vocabulary,
     people_apart,
     span_example,
@@ -123,3 +124,23 @@ def test_a_true_span_without_words_is_not_nothing():
     assert set(second[2:4].ravel()) == {vocabulary.texts.index("walks")}
     assert set(second[6:8].ravel()) == {UNKNOWN}
     assert set(second[[0, 1, 4, 5, 8, 9]].ravel()) == {NOTHING}
+
+
+def test_common_texts_are_those_that_two_people_wrote():
+    said = {"p1_am": ["slept", "ran"], "p1_pm": ["slept", "ran"], "p2_am": ["ran"], "p3_am": ["sang"]}
+    sessions = [session_of([Note(text) for text in texts], name=name) for name, texts in said.items()]
+    rows = [usable_notes(session) for session in sessions]
+    vocabulary = make_vocabulary([row for own in rows for row in own], ENCODER)
+    tables = [session_table(session, 0.5) for session in sessions]
+    layout = fit_layout(tables)
+    examples = [
+        span_example(session, table, layout, vocabulary, own)
+        for session, table, own in zip(sessions, tables, rows, strict=True)
+    ]
+    common = common_texts(people_apart(examples, list(said)), vocabulary)
+    assert dict(zip(vocabulary.texts, common.tolist(), strict=True)) == {
+        "ran": True,
+        "sang": False,
+        "slept": False,
+    }
+    assert not common_texts([], vocabulary).any()

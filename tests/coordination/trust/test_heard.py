@@ -29,13 +29,19 @@ def lasting(texts) -> np.ndarray:
     return np.column_stack([np.arange(len(texts), dtype=float), np.ones(len(texts))])
 
 
+def fitted(texts, common=None) -> Heard:
+    return fit_heard(
+        texts, lasting(texts), np.ones(len(texts), bool) if common is None else np.asarray(common)
+    )
+
+
 def without_texts(length: float) -> Heard:
     return Heard(length, *(np.zeros((0, d), np.float32) for d in (3, 3, 2)))
 
 
 @given(TEXTS)
 def test_at_most_a_tenth_of_the_training_texts_counts_as_unheard(texts) -> None:
-    heard = fit_heard(texts, lasting(texts))
+    heard = fitted(texts)
     assert (np.linalg.norm(texts, axis=1) < heard.length).sum() <= 0.1 * len(texts)
     assert heard.trust(texts) >= 1 - 0.75 * 0.1
 
@@ -53,7 +59,7 @@ def test_no_notes_cost_nothing() -> None:
 
 @given(TEXTS, TEXTS)
 def test_novelty_is_the_distance_to_the_nearest_text_of_training(texts, asked) -> None:
-    heard = fit_heard(texts, lasting(texts))
+    heard = fitted(texts)
     wanted = [
         min([1.0, *(float(np.linalg.norm(row - t)) / heard.length for t in texts)]) if heard.length else 1.0
         for row in asked
@@ -63,7 +69,7 @@ def test_novelty_is_the_distance_to_the_nearest_text_of_training(texts, asked) -
 
 @given(TEXTS, TEXTS)
 def test_what_was_heard_and_what_has_nothing_to_do_with_it_means_what_it_says(texts, asked) -> None:
-    heard = fit_heard(texts, lasting(texts))
+    heard = fitted(texts)
     shares, novelty = heard.shares(asked), heard.novelty(asked)
     assert shares.shape == (len(asked), len(heard.meanings)) and (shares >= 0).all()
     expected = np.where(novelty < 0.01, 0.0, 0.1 * novelty * (1 - novelty))
@@ -77,7 +83,7 @@ def test_what_was_heard_and_what_has_nothing_to_do_with_it_means_what_it_says(te
 
 def test_the_nearer_a_meaning_the_larger_its_share() -> None:
     texts = np.eye(3, dtype=np.float32)
-    heard = fit_heard(texts, lasting(texts))
+    heard = fitted(texts)
     (shares,) = heard.shares(np.array([[0.8, 0.3, 0.0]], np.float32))
     by_text = shares[heard.meanings.argmax(axis=0)]
     assert by_text[0] > by_text[1] > by_text[2] > 0
@@ -87,16 +93,26 @@ def test_the_nearer_a_meaning_the_larger_its_share() -> None:
 
 def test_texts_that_mean_the_same_are_one_meaning() -> None:
     texts = np.array([[1, 0, 0], [2, 0.1, 0], [0, 1, 0], [0, 0.9, 0.1], [0, 1, -0.1]], np.float32)
-    heard = fit_heard(texts, lasting(texts))
+    heard = fitted(texts)
     assert heard.meanings.shape == (2, 3)
     np.testing.assert_allclose(np.linalg.norm(heard.meanings, axis=1), 1.0, rtol=1e-6)
     assert heard.meanings[0].argmax() == 1 and heard.meanings[1].argmax() == 0  # the most crowded first
     np.testing.assert_allclose(heard.durations, [[3.0, 1.0], [0.5, 1.0]])
 
 
+def test_what_one_person_alone_wrote_is_not_kept() -> None:
+    texts = np.array([[1, 0, 0], [0, 2, 0], [0, 0, 3]], np.float32)
+    heard = fitted(texts, [True, False, True])
+    assert heard.texts.tolist() == [[1, 0, 0], [0, 0, 3]] and heard.meanings.shape == (2, 3)
+    assert heard.length == fitted(texts).length
+    none = fitted(texts, [False] * 3)
+    assert none.texts.shape == (0, 3) and none.shares(texts).shape == (3, 0)
+    assert none.trust(texts) == heard.trust(texts)
+
+
 def test_of_very_many_texts_and_meanings_some_are_kept() -> None:
     texts = np.random.default_rng(0).normal(size=(5000, 8)).astype(np.float32)
-    heard = fit_heard(texts, lasting(texts))
+    heard = fitted(texts)
     assert len(heard.texts) == 4096 and len(heard.meanings) == 64
     assert heard.texts[0].tolist() == texts[0].tolist() and heard.texts[-1].tolist() == texts[-1].tolist()
     assert ((heard.shares(texts[:40] * 0.5) > 0).sum(axis=1) <= 16).all()
