@@ -12,11 +12,11 @@ import torch
 from align.coordination.inputs.examples import (
     Example,
     Vocabulary,
-    common_texts,
     make_vocabulary,
     people_apart,
     span_example,
     usable_notes,
+    writers,
 )
 from align.coordination.inputs.layout import fit_layout, session_table
 from align.coordination.loop.device import choose_device, threads_for
@@ -226,8 +226,8 @@ def _trained(
         model = model.with_familiar(fit_familiar((e.inputs for e in examples), model.layout))
         network = train(measured, plan.seed)
         projected = network.text.projected(vocabulary.vectors)
-        durations, common = model.durations.of(vocabulary.vectors), common_texts(examples, vocabulary)
-        return model.with_network(network, sure.sharpness, fit_heard(projected, durations, common))
+        durations, wrote = model.durations.of(vocabulary.vectors), writers(examples, vocabulary)
+        return model.with_network(network, sure.sharpness, fit_heard(projected, durations, wrote))
 
 
 def _some_people(examples: Sequence[Example]) -> Sequence[Example]:

@@ -18,12 +18,12 @@ from align.text.protocol import TextEncoder
 __all__ = [
     "Example",
     "Vocabulary",
-    "common_texts",
     "make_vocabulary",
     "people_apart",
     "span_example",
     "stretches",
     "usable_notes",
+    "writers",
 ]
 
 NOTHING = -1
@@ -117,8 +117,8 @@ def make_vocabulary(
     return Vocabulary(texts, encoder.encode(texts), same)
 
 
-def common_texts(examples: Iterable[Example], vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
-    """(n_texts,) which texts of the vocabulary stand in notes of two groups (people) or more.
+def writers(examples: Iterable[Example], vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
+    """(n_texts, n_groups) which texts of the vocabulary stand in notes of which groups (people).
 
     Args:
         examples: of training.
@@ -127,7 +127,7 @@ def common_texts(examples: Iterable[Example], vocabulary: Vocabulary) -> npt.NDA
     by_group: dict[str, npt.NDArray[np.bool_]] = {}
     for example in examples:
         by_group.setdefault(example.group, np.zeros(len(vocabulary.texts), np.bool_))[example.notes] = True
-    return np.asarray(sum(by_group.values(), np.zeros(len(vocabulary.texts), np.int64)) >= 2, np.bool_)
+    return np.array([*by_group.values()], np.bool_).reshape(-1, len(vocabulary.texts)).T
 
 
 def span_example(

@@ -33,6 +33,7 @@ _LOST = 0.75  # of the log odds, where no text was heard
 _MISUNDERSTOOD = 0.1  # prior probability, times v (1 - v) of the novelty v
 _NEARER = 3.0  # log of how much likelier a meaning is for each 1 of cosine
 _KNOWN = 0.01  # novelty below which a text was heard as it stands
+_PEOPLE = 2  # who must have written what is kept
 _ALIKE = 0.9  # cosine from which two texts mean the same
 _MOST_TEXTS, _MOST_MEANINGS, _MOST_EACH = 4096, 64, 16  # kept; told apart; weighed for one note
 
@@ -45,8 +46,8 @@ class Heard:
 
     ``length``: that of a projected text from which on it counts as heard, 0: not known, and all count as heard.
     ``texts`` (n, d) f4: distinct training texts of several people as projected, before their length is made one.
-    ``meanings`` (k, d) f4, of length 1: what these mean, those that mean the same taken together; ``durations``
-    (k, 2) f4: mean and standard deviation of the log seconds that each tends to last.
+    ``meanings`` (k, d) f4, of length 1: what the texts of several people mean, those that mean the same taken
+    together; ``durations`` (k, 2) f4: mean and standard deviation of the log seconds that each tends to last.
     """
 
     length: float
@@ -107,33 +108,39 @@ class Heard:
         return np.asarray(total[:, None] * weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12))
 
 
-def fit_heard(projected: F4, durations: Floats, common: npt.NDArray[np.bool_]) -> Heard:
+def fit_heard(projected: F4, durations: Floats, wrote: npt.NDArray[np.bool_]) -> Heard:
     """What was heard.
 
     Texts are taken to mean the same where their cosine with the one in the middle of them is 0.9 or more: the most
-    crowded first, 64 meanings at most.
+    crowded first, 64 meanings at most. Texts that one person alone wrote are not kept, nor such meanings.
 
     Args:
         projected: (n, d) of the distinct training texts, n >= 1, before their length is made one.
         durations: (n, 2) mean and standard deviation of the log seconds that each tends to last.
-        common: (n,) those that may be kept, as more than one person wrote them.
+        wrote: (n, n_people) who wrote which.
     """
     lengths = np.linalg.norm(projected, axis=1)
     unit = projected / np.maximum(lengths, 1e-12)[:, None]
-    kept = np.flatnonzero(common)
-    kept = kept[np.unique(np.linspace(0, len(kept) - 1, min(len(kept), _MOST_TEXTS)).astype(int))]
-    alike = unit[kept] @ unit[kept].T >= _ALIKE
+    some = _evenly(np.arange(len(unit)))
+    unit, lasts, by = unit[some], durations[some], wrote[some]
+    alike = unit @ unit.T >= _ALIKE
     meanings: list[Floats] = []
     lasting: list[Floats] = []
     while alike.any() and len(meanings) < _MOST_MEANINGS:
         group = alike[int(np.argmax(alike.sum(axis=1)))].copy()
-        middle = unit[kept][group].mean(axis=0)
-        meanings.append(middle / np.linalg.norm(middle))
-        lasting.append(durations[kept][group].mean(axis=0))
         alike[group] = False
         alike[:, group] = False
+        if by[group].any(axis=0).sum() >= _PEOPLE:
+            middle = unit[group].mean(axis=0)
+            meanings.append(middle / np.linalg.norm(middle))
+            lasting.append(lasts[group].mean(axis=0))
     shortest = float(np.quantile(lengths, _RARE, method="lower"))
-    d = projected.shape[1]
+    common, d = _evenly(np.flatnonzero(wrote.sum(axis=1) >= _PEOPLE)), projected.shape[1]
     return Heard(
-        _SLACK * shortest, projected[kept], np.reshape(meanings, (-1, d)), np.reshape(lasting, (-1, 2))
+        _SLACK * shortest, projected[common], np.reshape(meanings, (-1, d)), np.reshape(lasting, (-1, 2))
     )
+
+
+def _evenly(which: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """As many of them as are kept."""
+    return which[np.unique(np.linspace(0, len(which) - 1, min(len(which), _MOST_TEXTS)).astype(int))]

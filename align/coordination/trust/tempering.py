@@ -45,11 +45,17 @@ def with_captions(
 ) -> Evidence:
     """Add what captions say on the same grid: two witnesses who judge by different things. Empty notes stay at 0.
 
+    Of what else notes may mean captions say nothing, so it counts as much less.
+
     Args:
         evidence: of the network.
         said: (n_frames, n_notes) f4, the captions' log odds.
         weight: in [0, 1].
         vectors: (n_notes, text dimension); zeros for an empty note.
     """
-    heard = vectors.any(axis=1) & evidence.observed[:, None]
-    return dataclasses.replace(evidence, log_odds=evidence.log_odds + np.float32(weight) * said * heard)
+    heard, meant = vectors.any(axis=1) & evidence.observed[:, None], evidence.meanings
+    return dataclasses.replace(
+        evidence,
+        log_odds=evidence.log_odds + np.float32(weight) * said * heard,
+        meanings=meant and dataclasses.replace(meant, shares=(1.0 - weight) * meant.shares),
+    )

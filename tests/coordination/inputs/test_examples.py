@@ -11,11 +11,11 @@ from align.coordination.inputs.examples import (
     NOTHING,
     UNKNOWN,
     Example,
-    common_texts,
     make_vocabulary,
     people_apart,
     span_example,
     usable_notes,
+    writers,
 )
 from align.coordination.inputs.layout import fit_layout, session_table
 from align.datatypes import Note, NoteTime, Session, Span, Stream
@@ -126,7 +126,7 @@ def test_a_true_span_without_words_is_not_nothing():
     assert set(second[[0, 1, 4, 5, 8, 9]].ravel()) == {NOTHING}
 
 
-def test_common_texts_are_those_that_two_people_wrote():
+def test_who_wrote_which_text():
     said = {"p1_am": ["slept", "ran"], "p1_pm": ["slept", "ran"], "p2_am": ["ran"], "p3_am": ["sang"]}
     sessions = [session_of([Note(text) for text in texts], name=name) for name, texts in said.items()]
     rows = [usable_notes(session) for session in sessions]
@@ -137,10 +137,10 @@ def test_common_texts_are_those_that_two_people_wrote():
         span_example(session, table, layout, vocabulary, own)
         for session, table, own in zip(sessions, tables, rows, strict=True)
     ]
-    common = common_texts(people_apart(examples, list(said)), vocabulary)
-    assert dict(zip(vocabulary.texts, common.tolist(), strict=True)) == {
-        "ran": True,
-        "sang": False,
-        "slept": False,
+    wrote = writers(people_apart(examples, list(said)), vocabulary)
+    by = {
+        text: [f"p{k + 1}" for k in np.flatnonzero(row)]
+        for text, row in zip(vocabulary.texts, wrote, strict=True)
     }
-    assert not common_texts([], vocabulary).any()
+    assert by == {"ran": ["p1", "p2"], "sang": ["p3"], "slept": ["p1"]}
+    assert writers([], vocabulary).shape == (3, 0)

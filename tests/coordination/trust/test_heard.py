@@ -29,10 +29,10 @@ def lasting(texts) -> np.ndarray:
     return np.column_stack([np.arange(len(texts), dtype=float), np.ones(len(texts))])
 
 
-def fitted(texts, common=None) -> Heard:
-    return fit_heard(
-        texts, lasting(texts), np.ones(len(texts), bool) if common is None else np.asarray(common)
-    )
+def fitted(texts, wrote=None) -> Heard:
+    """Of texts that two people wrote each, if nothing else is said."""
+    by = np.ones((len(texts), 2), bool) if wrote is None else np.asarray(wrote, bool)
+    return fit_heard(texts, lasting(texts), by)
 
 
 def without_texts(length: float) -> Heard:
@@ -101,12 +101,13 @@ def test_texts_that_mean_the_same_are_one_meaning() -> None:
 
 
 def test_what_one_person_alone_wrote_is_not_kept() -> None:
-    texts = np.array([[1, 0, 0], [0, 2, 0], [0, 0, 3]], np.float32)
-    heard = fitted(texts, [True, False, True])
-    assert heard.texts.tolist() == [[1, 0, 0], [0, 0, 3]] and heard.meanings.shape == (2, 3)
+    texts = np.array([[1, 0, 0], [0, 2, 0], [0.1, 2, 0], [0, 0, 3]], np.float32)
+    heard = fitted(texts, [[1, 1], [1, 0], [0, 1], [0, 1]])
+    assert heard.texts.tolist() == [[1, 0, 0]]  # one text of both
+    assert heard.meanings.argmax(axis=1).tolist() == [1, 0]  # two texts that mean the same, of one each
     assert heard.length == fitted(texts).length
-    none = fitted(texts, [False] * 3)
-    assert none.texts.shape == (0, 3) and none.shares(texts).shape == (3, 0)
+    none = fitted(texts, [[1, 0]] * 4)
+    assert none.texts.shape == (0, 3) and none.shares(texts).shape == (4, 0)
     assert none.trust(texts) == heard.trust(texts)
 
 
@@ -160,14 +161,20 @@ def test_a_model_knows_what_it_heard(trained: Coordination) -> None:
 def test_other_words_may_mean_what_the_model_knows(trained: Coordination) -> None:
     assert trained.heard is not None
     session, text = made_session(40), "was still now"
-    evidence = trained.evidence(dataclasses.replace(session, notes=(Note(text), Note(""), *session.notes)))
+    model = dataclasses.replace(trained, captions=0.0)  # which would count in full with four sessions
+    evidence = model.evidence(dataclasses.replace(session, notes=(Note(text), Note(""), *session.notes)))
     meant = evidence.meanings
     assert meant is not None
     np.testing.assert_allclose(
         meant.shares[0], trained.heard.shares(projected(trained, [text]))[0], rtol=1e-4
     )
     assert not meant.shares[1:].any()
-    as_heard = trained.evidence_for(session, trained.encoder.encode(list(STATES)))
+    half = dataclasses.replace(model, captions=0.5).evidence(
+        dataclasses.replace(session, notes=(Note(text),))
+    )
+    assert half.meanings is not None
+    np.testing.assert_allclose(half.meanings.shares, 0.5 * meant.shares[:1], rtol=1e-6)
+    as_heard = model.evidence_for(session, trained.encoder.encode(list(STATES)))
     for own, (mean, _) in zip(meant.log_odds.T, meant.durations, strict=True):
         near = [np.corrcoef(own, column)[0, 1] for column in as_heard.log_odds.T]
         assert max(near) > 0.9
