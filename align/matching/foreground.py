@@ -12,11 +12,14 @@ from align.datatypes import Floats
 from align.errors import ParameterError
 from align.matching.gains import normalised
 
-__all__ = ["MOST", "Foreground"]
+__all__ = ["MOST", "Foreground", "noted_frames"]
 
 MOST = 4.0  # log odds: what is always so in some recordings may not be elsewhere
 _BESIDE = 2  # frames on each side of an edge that are compared
 _SURE = 0.99  # share of the foreground that notes are about at most
+_SLOWER = (
+    0.5  # deviations of the log duration by which everything may last longer: one speaks slower than another
+)
 _HARDLY = 1e-3  # probability of an edge where nothing changes
 
 
@@ -75,3 +78,16 @@ class Foreground:
         means = np.convolve(padded, np.full(_BESIDE, 1.0 / _BESIDE), mode="valid")
         changed = np.maximum(np.abs(means[_BESIDE:] - means[:-_BESIDE]), _HARDLY)
         return normalised(np.log(changed / changed.mean()))
+
+
+def noted_frames(durations: Floats, hop: float) -> float:
+    """Frames that notes may take together, half a deviation of their log durations more than expected.
+
+    Args:
+        durations: (n_notes, 2) mean and standard deviation of the log seconds.
+        hop: seconds a frame.
+
+    >>> round(noted_frames(np.log([[2.0, 1.0], [3.0, 1.0]]), 0.5), 6)
+    10.0
+    """
+    return float(np.exp(durations[:, 0] + _SLOWER * durations[:, 1]).sum() / hop)

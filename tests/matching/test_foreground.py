@@ -14,7 +14,7 @@ from align.datatypes import Note, Session, Span, Stream
 from align.errors import ParameterError
 from align.matching import match
 from align.matching.captioned import evidence_from_captions
-from align.matching.foreground import Foreground
+from align.matching.foreground import Foreground, noted_frames
 from align.matching.gains import joint_gain, normalised
 from align.metrics import pool
 from align.text import text_encoder
@@ -106,3 +106,9 @@ def test_it_speaks_for_what_is_heard_and_not_for_quiet_nor_where_there_are_senso
     mixed = dataclasses.replace(mixed, notes=session.notes)
     both = evidence_from_captions(mixed, encoder, [(mixed.start, mixed.end)], 0.1)
     assert not both.gain.size and abs(both.log_odds[inside, 0]).max() < 0.2
+
+
+def test_notes_may_take_half_a_deviation_more_than_expected():
+    durations = np.array([[np.log(2.0), 0.0], [np.log(3.0), 0.6]])
+    assert noted_frames(durations, 0.1) == pytest.approx(20.0 + 30.0 * np.exp(0.3))
+    assert noted_frames(durations[:0], 0.1) == 0.0

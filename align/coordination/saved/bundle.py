@@ -43,7 +43,7 @@ from align.features.captions import describe
 from align.features.foreground import foreground_of
 from align.features.frames import FrameTable
 from align.matching.captioned import caption_durations, caption_odds
-from align.matching.foreground import Foreground
+from align.matching.foreground import Foreground, noted_frames
 from align.matching.gains import joint_gain
 from align.text.protocol import TextEncoder
 
@@ -228,8 +228,8 @@ class Coordination:
             del inputs  # as large as what follows
             shown = np.zeros(table.n_frames, np.float32)
             if self.foreground is not None:
-                share, noted = foreground_of(table), np.exp(durations[~silent, 0]).sum() / table.hop
-                shown = self.foreground.log_odds(share, float(noted))
+                share = foreground_of(table)
+                shown = self.foreground.log_odds(share, noted_frames(durations[~silent], table.hop))
                 gain = joint_gain(gain, self.foreground.gain(share))
             projected = self.network.text.projected(vectors)
             trust = 1.0 if self.heard is None else self.heard.trust(projected[~silent])

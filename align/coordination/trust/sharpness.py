@@ -26,7 +26,7 @@ from align.datatypes import Floats
 from align.features.foreground import foreground_of
 from align.matching import place_notes, posterior_cover, span_mass
 from align.matching.calibration import Answers, fit_calibration
-from align.matching.foreground import Foreground
+from align.matching.foreground import Foreground, noted_frames
 from align.matching.gains import joint_gain
 
 __all__ = ["Confidence", "fit_confidence", "usual_sharpness"]
@@ -141,8 +141,8 @@ class _Seen:
     def evidence(self, sharpness: float, nothing: float) -> Evidence:
         log_odds, gain = np.float32(sharpness) * self.network.log_odds, self.network.gain
         if self.foreground is not None:
-            noted = np.exp(self.network.durations[:, 0]).sum() / self.network.hop
-            log_odds = log_odds + self.foreground.log_odds(self.share, float(noted))[:, None]
+            noted = noted_frames(self.network.durations, self.network.hop)
+            log_odds = log_odds + self.foreground.log_odds(self.share, noted)[:, None]
             gain = joint_gain(gain, self.foreground.gain(self.share))
         return dataclasses.replace(self.network, log_odds=log_odds, gain=gain, nothing=nothing)
 

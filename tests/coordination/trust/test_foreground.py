@@ -17,7 +17,7 @@ from align.errors import InputError
 from align.features.foreground import foreground_of
 from align.features.frames import frame_table
 from align.matching import match
-from align.matching.foreground import Foreground
+from align.matching.foreground import Foreground, noted_frames
 from align.matching.gains import joint_gain
 from align.metrics import pool
 from tests.coordination.saved_models import rewritten, written
@@ -72,7 +72,7 @@ def test_it_speaks_for_every_note_that_says_anything_and_adds_to_the_network(mod
     added = found.log_odds - before.log_odds
     assert not added[:, -1].any() and np.ptp(added[:, :-1], axis=1).max() < 1e-4
     share = foreground_of(frame_table(session.streams, model.layout.hop))
-    noted = np.exp(found.durations[:-1, 0]).sum() / model.layout.hop
+    noted = noted_frames(found.durations[:-1], model.layout.hop)
     np.testing.assert_allclose(added[:, 0], own.log_odds(share, noted), atol=1e-4)
     assert added.min() == pytest.approx(-0.5, abs=0.05) and added.max() > 0.2
     np.testing.assert_allclose(found.gain, joint_gain(before.gain, own.gain(share)))
