@@ -1,7 +1,7 @@
 """How well notes are placed: people held out by folds, beside the baselines, on the development data.
 
     python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
-                                   [--labelled 0] [--asked written second paraphrased foreign timed]
+                                   [--labelled 0] [--asked written second third paraphrased foreign timed]
                                    [--only-learned]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
@@ -11,6 +11,7 @@ can be asked in other ways:
 
 - ``second``: every note says what its label says in a wording drawn from ``benchmarks/wordings/SET.csv``, which
   training never sees and nothing was tuned to;
+- ``third``: the same from ``benchmarks/wordings/third``, written after the second had been looked at, and asked once;
 - ``paraphrased``: every note is reworded by the grammar of ``align.text.paraphrases``;
 - ``foreign``: a fifth of the notes is about something else (``benchmarks.foreign``), and how well they come out
   "unmatched" is a second table;
@@ -55,7 +56,7 @@ METHODS = {
 }
 SETS = ("hapt", "tug", "digits", "sounds")
 WORDINGS = Path(__file__).parent / "wordings"
-ASKED = ("written", "second", "paraphrased", "foreign", "timed")
+ASKED = ("written", "second", "third", "paraphrased", "foreign", "timed")
 OF_EVERY_KIND = (
     "contrastive",
     "dtw",
@@ -101,8 +102,13 @@ def reworded(
 
 
 def second_wordings(name: str) -> dict[str, list[str]]:
-    """Label -> its second wordings of a set; lines that begin with "#" say who wrote them and when."""
-    with (WORDINGS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+    """Label -> its second wordings of a set."""
+    return _wordings(WORDINGS / f"{name}.csv")
+
+
+def _wordings(path: Path) -> dict[str, list[str]]:
+    """Label -> wordings; lines that begin with "#" say who wrote them and when."""
+    with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     return {label: [r["text"] for r in rows if r["label"] == label] for label in {r["label"] for r in rows}}
 
@@ -164,6 +170,9 @@ def test_notes(
     """What makes of a test session the one whose notes are placed: a row of ``ASKED``."""
     if asked_as == "second":
         return lambda s: asked(s, second_wordings(name), seed)
+    if asked_as == "third":
+        third = _wordings(WORDINGS / "third" / f"{name}.csv")
+        return lambda s: asked(s, third, seed)
     if asked_as == "paraphrased":
         return lambda s: paraphrased(s, seed)
     if asked_as == "foreign":
