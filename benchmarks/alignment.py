@@ -88,11 +88,11 @@ def reworded(
     sessions: Sequence[Session], train: Sequence[Session], test: Sequence[Session], fold: int
 ) -> tuple[list[Session], list[Session]]:
     """Training rows without one wording of every label; test rows in that wording alone."""
-    wordings: dict[str, set[str]] = {}
+    written: dict[str, set[str]] = {}
     for session in sessions:
         for row in session.truth or ():
-            wordings.setdefault(row.label, set()).add(row.text)
-    held = {label: sorted(texts)[fold % len(texts)] for label, texts in wordings.items() if len(texts) > 1}
+            written.setdefault(row.label, set()).add(row.text)
+    held = {label: sorted(texts)[fold % len(texts)] for label, texts in written.items() if len(texts) > 1}
 
     def without(row: Span) -> Span:
         return dataclasses.replace(row, text="") if held.get(row.label) == row.text else row
@@ -101,24 +101,20 @@ def reworded(
     return lessons, [asked(s, {label: [text] for label, text in held.items()}) for s in test]
 
 
-def second_wordings(name: str) -> dict[str, list[str]]:
-    """Label -> its second wordings of a set."""
-    return _wordings(WORDINGS / f"{name}.csv")
-
-
-def _wordings(path: Path) -> dict[str, list[str]]:
-    """Label -> wordings; lines that begin with "#" say who wrote them and when."""
+def wordings(name: str, which: str = "second") -> dict[str, list[str]]:
+    """Label -> the ``second`` or ``third`` wordings of a set; lines that begin with "#" say who wrote them and when."""
+    path = WORDINGS / f"{name}.csv" if which == "second" else WORDINGS / which / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     return {label: [r["text"] for r in rows if r["label"] == label] for label in {r["label"] for r in rows}}
 
 
-def asked(session: Session, wordings: Mapping[str, Sequence[str]], seed: int = 0) -> Session:
-    """The session with untimed notes that put every true span in one of its label's wordings, drawn at random."""
+def asked(session: Session, texts: Mapping[str, Sequence[str]], seed: int = 0) -> Session:
+    """The session with untimed notes that put every true span in one of its label's texts, drawn at random."""
     rng = np.random.default_rng([seed, *session.name.encode()])
     rows = []
     for row in session.truth or ():
-        choices = wordings.get(row.label, [row.text])
+        choices = texts.get(row.label, [row.text])
         rows.append(dataclasses.replace(row, text=choices[int(rng.integers(len(choices)))]))
     return dataclasses.replace(session, notes=tuple(Note(r.text) for r in rows), truth=tuple(rows))
 
@@ -168,11 +164,8 @@ def test_notes(
     asked_as: str, data: Path, name: str, sessions: Sequence[Session], weak: Sequence[Session], seed: int
 ) -> Ask:
     """What makes of a test session the one whose notes are placed: a row of ``ASKED``."""
-    if asked_as == "second":
-        return lambda s: asked(s, second_wordings(name), seed)
-    if asked_as == "third":
-        third = _wordings(WORDINGS / "third" / f"{name}.csv")
-        return lambda s: asked(s, third, seed)
+    if asked_as in ("second", "third"):
+        return lambda s: asked(s, wordings(name, asked_as), seed)
     if asked_as == "paraphrased":
         return lambda s: paraphrased(s, seed)
     if asked_as == "foreign":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from align.datatypes import Session, Span, Stream
-from benchmarks.alignment import SETS, WORDINGS, asked, paraphrased, second_wordings, truth_of
+from benchmarks.alignment import SETS, WORDINGS, asked, paraphrased, truth_of, wordings
 
 DATA = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
 
@@ -36,21 +36,27 @@ def test_the_grammar_rewords_every_note():
     assert all(n.text != r.text for n, r in zip(found.notes, session().truth, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("which", "folder", "day"), [("second", "", "2026-11-21"), ("third", "third", "2026-11-22")]
+)
 @pytest.mark.parametrize("name", SETS)
-def test_the_files_say_who_wrote_them_and_hold_three_to_five_wordings_a_label(name):
-    header = [x for x in (WORDINGS / f"{name}.csv").read_text(encoding="utf-8").splitlines() if x[0] == "#"]
-    assert "Written 2026-11-21" in " ".join(header)
-    for label, texts in second_wordings(name).items():
+def test_the_files_say_who_wrote_them_and_hold_three_to_five_wordings_a_label(name, which, folder, day):
+    lines = (WORDINGS / folder / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+    assert f"Written {day}" in " ".join(line for line in lines if line[0] == "#")
+    for label, texts in wordings(name, which).items():
         assert 3 <= len(texts) <= 5 and len(set(texts)) == len(texts), label
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", SETS)
-def test_second_wordings_are_of_the_labels_and_none_of_the_data(name):
+def test_the_wordings_are_of_the_labels_and_none_of_the_data_or_of_another_file(name):
     if not (DATA / name).is_dir():
         pytest.skip(f"{name} is not in {DATA.name}")
     rows = truth_of(DATA, name)
-    second = second_wordings(name)
-    assert set(second) == {row.label for row in rows}
-    written = {row.text.casefold() for row in rows}
-    assert not written & {text.casefold() for texts in second.values() for text in texts}
+    known = {row.text.casefold() for row in rows}
+    for which in ("second", "third"):
+        found = wordings(name, which)
+        assert set(found) == {row.label for row in rows}
+        texts = {text.casefold() for own in found.values() for text in own}
+        assert not known & texts
+        known |= texts

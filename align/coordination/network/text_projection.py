@@ -60,11 +60,6 @@ class TextProjection(nn.Module):
         return F.normalize(self._projected(texts), dim=-1)
 
     @torch.inference_mode()
-    def directions(self, texts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(n, text_dimension) -> (n, dimension), unit norm."""
-        return cast(npt.NDArray[np.float32], self(torch.from_numpy(texts)).numpy())
-
-    @torch.inference_mode()
     def projected(self, texts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(n, text_dimension) -> (n, dimension) before its length is made one: the shorter, the less was heard in
         training."""

@@ -231,19 +231,19 @@ class Coordination:
                 share = foreground_of(table)
                 shown = self.foreground.log_odds(share, noted_frames(durations[~silent], table.hop))
                 gain = joint_gain(gain, self.foreground.gain(share))
-            projected = self.network.text.projected(vectors)
-            trust = 1.0 if self.heard is None else self.heard.trust(projected[~silent])
-            odds = FrameOdds(self.network, made, self.sharpness * trust, shown)
-            similarity, log_odds = odds.of(self.network.text.directions(vectors))
+            heard, counts = self.heard, self.sharpness
+            if heard is not None:
+                projected = self.network.text.projected(vectors)
+                counts *= heard.trust(projected[~silent])
+            odds = FrameOdds(self.network, made, counts, shown)
+            similarity, log_odds = odds.of(_directions(self.network, vectors))
             log_odds[:, silent] = 0.0
-            if self.heard is not None:
-                shares = np.where(silent.reshape(-1, 1), 0.0, self.heard.shares(projected))
+            if heard is not None:
+                shares = np.where(silent.reshape(-1, 1), 0.0, heard.shares(projected))
                 meant = shares.any(axis=0)
                 if meant.any():
-                    others = odds.of(self.heard.meanings[meant])[1]
-                    meanings = Meanings(
-                        others, self.heard.durations[meant].astype(np.float64), shares[:, meant]
-                    )
+                    others, lasting = odds.of(heard.meanings[meant])[1], heard.durations[meant]
+                    meanings = Meanings(others, lasting.astype(np.float64), shares[:, meant])
         for own in (similarity, log_odds):
             own.flags.writeable = False  # a record copies what others could still write into
         return Evidence(
@@ -305,7 +305,7 @@ class Coordination:
         """
         network = self.trained()
         vectors = self.encoder.encode(list(texts))
-        return np.where(vectors.any(axis=1, keepdims=True), network.text.directions(vectors), np.float32(0.0))
+        return np.where(vectors.any(axis=1, keepdims=True), _directions(network, vectors), np.float32(0.0))
 
     def trained(self) -> Coordinator:
         """The network.
@@ -322,6 +322,12 @@ class Coordination:
         """SHA-256 of the saved bytes."""
         files = bundle_files(self)
         return hashlib.sha256(files[ABOUT]).hexdigest()
+
+
+@torch.inference_mode()
+def _directions(network: Coordinator, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(n, text dimension) -> (n, d) in the shared space, unit norm."""
+    return np.asarray(network.text(torch.from_numpy(vectors)).numpy())
 
 
 def new_coordinator(layout: Layout, plan: TrainingPlan, text_dimension: int) -> Coordinator:

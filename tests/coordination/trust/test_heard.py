@@ -148,7 +148,6 @@ def test_what_is_projected_has_not_been_made_of_length_one(trained: Coordination
     np.testing.assert_allclose(
         directions * np.linalg.norm(rows, axis=1, keepdims=True), vectors @ weight.T, atol=1e-5
     )
-    np.testing.assert_array_equal(network.text.directions(vectors), directions)
 
 
 def test_a_model_knows_what_it_heard(trained: Coordination) -> None:
