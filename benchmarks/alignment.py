@@ -2,7 +2,7 @@
 
     python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
                                    [--labelled 0] [--asked written second third paraphrased foreign timed]
-                                   [--only-learned]
+                                   [--only-learned] [--every 1] [--words-alone]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
 people's true spans (or, with --notes, on those notes alone, but for so many --labelled sessions, drawn by the seed,
@@ -17,7 +17,9 @@ can be asked in other ways:
   "unmatched" is a second table;
 - ``timed``: the notes carry the times of the file that --notes names.
 
-With --unseen-wording one wording of every label is kept out of training, and all test notes are reworded to it.
+With --every N only every N-th event of a test session has a note; with --words-alone notes in words that training
+never heard mean what they say and nothing else. With --unseen-wording one wording of every label is kept out of
+training, and all test notes are reworded to it.
 Baselines that hang on no seed run with the first alone.
 """
 
@@ -119,6 +121,14 @@ def asked(session: Session, texts: Mapping[str, Sequence[str]], seed: int = 0) -
     return dataclasses.replace(session, notes=tuple(Note(r.text) for r in rows), truth=tuple(rows))
 
 
+def thinned(session: Session, every: int) -> Session:
+    """The session with notes of every so many-th event alone."""
+    if every == 1:
+        return session
+    kept = tuple((session.truth or ())[::every])
+    return dataclasses.replace(session, notes=tuple(Note(r.text) for r in kept), truth=kept)
+
+
 def paraphrased(session: Session, seed: int = 0) -> Session:
     """The session with untimed notes that say its true spans in other words, as the grammar draws them."""
     rng = np.random.default_rng([seed, *session.name.encode()])
@@ -206,8 +216,11 @@ def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tu
             train = weakly(train, weak, options.labelled, seed)
         model, seconds = train_model(train, settings)
         slowest = max(slowest, seconds)
+        if options.words_alone and model.heard is not None:
+            none = {k: getattr(model.heard, k)[:0] for k in ("texts", "meanings", "durations")}
+            model = dataclasses.replace(model, heard=dataclasses.replace(model.heard, **none))
         for kind, ask in asks.items():
-            put = [ask(s) for s in test]
+            put = [ask(thinned(s, options.every)) for s in test]
             for method in answers[kind]:
                 answers[kind][method] += by_method(method, model, put)
         so_far = {kind: round(pool(found["contrastive"]).mean_iou, 4) for kind, found in answers.items()}
@@ -290,10 +303,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--unseen-wording", action="store_true")
     parser.add_argument("--asked", nargs="+", choices=ASKED, default=["written"])
+    parser.add_argument("--every", type=int, default=1, help="notes of every so many-th event alone")
+    parser.add_argument("--words-alone", action="store_true", help="unheard words mean what they say")
     parser.add_argument("--only-learned", action="store_true", help="no baselines")
     options = parser.parse_args(arguments)
     if options.notes is None and (options.labelled or "timed" in options.asked):
         parser.error("--labelled and --asked timed need --notes")
+    if options.every != 1 and "timed" in options.asked:
+        parser.error("--every has no times: not with --asked timed")
     data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
     rows, foreign = [], []
     for name in options.sets:

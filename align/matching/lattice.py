@@ -68,7 +68,7 @@ class Lattice:
 
     def n_meanings(self, i: int) -> int:
         """How many things note i may mean, what its words say included."""
-        return 1 + (0 if self.meanings is None else sum(1 for _ in self.meanings.of(i)))
+        return 1 if self.meanings is None else 1 + self.meanings.number(i)
 
     def prefixes(self, which: slice) -> Floats:
         """(rows, n + 1) prefix sums of the log odds of some rows."""

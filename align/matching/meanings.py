@@ -38,6 +38,14 @@ class Meant:
     weights: Floats
     own: Floats
 
+    def number(self, i: int) -> int:
+        """How many there are of note i.
+
+        Args:
+            i: row of the note.
+        """
+        return int((self.weights[i] > HARDLY).sum())
+
     def of(self, i: int) -> Iterator[tuple[int, Floats]]:
         """Each meaning of note i, and its durations with its weight.
 
