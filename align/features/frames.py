@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from align.datatypes import Stream
 from align.errors import ParameterError
 from align.features.audio import mel_frames
 from align.features.heartbeats import beat_columns, ecg_channels
+from align.features.upright import upright_streams
 from align.features.windows import motion_frames
 
 __all__ = ["FrameTable", "featurize", "frame_table", "frames_made_once", "natural_hop"]
@@ -67,7 +69,7 @@ def featurize(stream: Stream, *, hop: float | None = None, window: float | None 
     if not 0 < hop < math.inf:
         raise ParameterError("hop", hop, "seconds > 0")
     if window is None:
-        window = max(_WINDOW_HOPS * hop, _WINDOW_LEAST)
+        window = _default_window(hop)
     if not 0 < window < math.inf:
         raise ParameterError("window", window, "seconds > 0")
     known = _KNOWN.get()
@@ -78,6 +80,10 @@ def featurize(stream: Stream, *, hop: float | None = None, window: float | None 
     if known is not None:
         known[key] = stream, made  # the stream with it, so that its id stays its own
     return made
+
+
+def _default_window(hop: float) -> float:
+    return max(_WINDOW_HOPS * hop, _WINDOW_LEAST)
 
 
 @contextmanager
@@ -121,7 +127,8 @@ class FrameTable:
 def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
     """Featurize every stream at ``hop`` and lay the frames on one grid; nothing is filled or interpolated.
 
-    Leads of an electrocardiogram bring what their heartbeats do, behind the other columns.
+    Behind the other columns worn devices bring what an upright wearer's vertical shows (``upright.py``), leads of an
+    electrocardiogram what their heartbeats do.
 
     Args:
         streams: at least one, on one clock.
@@ -130,7 +137,11 @@ def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
     Raises:
         ParameterError, InputError: as ``featurize``, and E-NO-FRAMES when there is no stream.
     """
-    frames = [_with_beats(s, featurize(s, hop=hop)) for s in streams]
+    uprights = upright_streams(streams)
+    frames = [
+        _with_beats(s, _with_upright(upright, featurize(s, hop=hop)))
+        for s, upright in zip(streams, uprights, strict=True)
+    ]
     first = min(clock.nearest_sample(f.start, 0.0, 1.0 / hop) for f in frames)
     last = max(clock.nearest_sample(f.end, 0.0, 1.0 / hop) for f in frames)
     blocks = []
@@ -150,13 +161,27 @@ def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
     )
 
 
+def _with_upright(upright: Stream | None, frames: Stream) -> Stream:
+    """Frames with those of what ``upright.upright_streams`` made of their stream behind them."""
+    if upright is None:
+        return frames
+    made = motion_frames(upright, 1.0 / frames.rate, _default_window(1.0 / frames.rate))
+    return _beside(frames, made.values, made.channels, made.units)
+
+
 def _with_beats(stream: Stream, frames: Stream) -> Stream:
     """Frames with the columns of ``heartbeats.beat_columns`` behind them where the stream has such leads."""
     leads = ecg_channels(stream) if stream.modality == "sensor" else ()
     if not leads:
         return frames
     columns, names = beat_columns(stream, frames.times() + 0.5 / frames.rate)
-    units = [stream.units[i] for i in leads for _ in range(len(names) // len(leads))]
+    units = tuple(stream.units[i] for i in leads for _ in range(len(names) // len(leads)))
+    return _beside(frames, columns, names, units)
+
+
+def _beside(
+    frames: Stream, columns: npt.NDArray[np.floating[Any]], names: tuple[str, ...], units: tuple[str, ...]
+) -> Stream:
     return replace(
         frames,
         values=np.concatenate([frames.values, columns.astype(frames.values.dtype)], axis=1),

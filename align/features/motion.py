@@ -21,7 +21,15 @@ from align.datatypes import Floats, Stream
 from align.features.cells import Cells, ramp, sample_ranges, window_mean
 from align.features.kinds import Group, groups, in_g, in_rad_per_s
 
-__all__ = ["LEAST_MOVING_S", "MOVES_G", "Motion", "measure_motion", "motion_strengths"]
+__all__ = [
+    "LEAST_MOVING_S",
+    "MOVES_G",
+    "Motion",
+    "is_freed",
+    "measure_motion",
+    "motion_strengths",
+    "where_worn",
+]
 
 Worn = Literal["trunk", "thigh", "limb"]
 
@@ -75,26 +83,36 @@ def measure_motion(stream: Stream, cells: Cells) -> list[Motion]:
     """One ``Motion`` per accelerometer of a stream, with the gyroscope of the same place if there is one, and
     one per gyroscope without an accelerometer. An accelerometer without a valid sample is left out."""
     found = groups(stream)
-    turns = {_where(g): g for g in found if g.kind == "rotation"}
-    weights = {_where(g): g for g in found if g.kind == "gravity" and len(g.columns) == 3}
+    turns = {where_worn(g): g for g in found if g.kind == "rotation"}
+    weights = {where_worn(g): g for g in found if g.kind == "gravity" and len(g.columns) == 3}
     sensors = [g for g in found if g.kind == "acceleration"]
-    sensors += [g for at, g in weights.items() if at not in {_where(s) for s in sensors}]
+    sensors += [g for at, g in weights.items() if at not in {where_worn(s) for s in sensors}]
     sensors = [g for g in sensors if np.isfinite(stream.values[:, list(g.columns)]).all(axis=1).any()]
-    places = {_where(g) for g in sensors}
+    places = {where_worn(g) for g in sensors}
     alone = [_measure_turns(stream, cells, g) for at, g in turns.items() if at not in places]
     return [
-        _measure(stream, cells, g, turns.get(_where(g)), weights.get(_where(g)) if _is_freed(g) else None)
+        _measure(
+            stream, cells, g, turns.get(where_worn(g)), weights.get(where_worn(g)) if is_freed(g) else None
+        )
         for g in sensors
     ] + alone
 
 
-def _where(group: Group) -> str:
-    """The words of a group's names that say where it is worn, not what sort of acceleration or rate it is."""
+def where_worn(group: Group) -> str:
+    """The words of a group's names that say where it is worn, not what sort of acceleration or rate it is.
+
+    Args:
+        group: of a stream.
+    """
     return " ".join(w for w in group.place.split() if w not in _SORTS)
 
 
-def _is_freed(group: Group) -> bool:
-    """Whether the names say that gravity was taken out."""
+def is_freed(group: Group) -> bool:
+    """Whether the names say that gravity was taken out.
+
+    Args:
+        group: an accelerometer.
+    """
     return len(group.columns) == 3 and bool(set(group.place.split()) & _FREED)
 
 
@@ -108,7 +126,7 @@ def _measure(stream: Stream, cells: Cells, acc: Group, gyro: Group | None, gravi
     around = sample_ranges(stream, cells, max(1.0, 3.0 / stream.rate))
     mean = window_mean(values, around)
     variance = window_mean(values**2, around) - mean**2
-    has_weight = gravity is not None or not _is_freed(acc)
+    has_weight = gravity is not None or not is_freed(acc)
     hz, share = _rhythm(length if has_weight else _mainly(values), stream, cells)
     rotation = yaw = np.full(cells.n, np.nan)
     if gyro is not None:

@@ -18,7 +18,7 @@ from align import clock
 from align.datatypes import Stream
 from align.errors import InputError
 
-__all__ = ["BANDS", "motion_frames", "with_magnitudes"]
+__all__ = ["BANDS", "motion_frames", "split_axis", "with_magnitudes"]
 
 #: Edges of the frequency bands in hertz: posture and breath, slow movement, gait, running, shaking, vibration.
 BANDS = (0.25, 0.6, 1.2, 2.0, 3.2, 5.0, 8.0, 14.0, 24.0)
@@ -49,14 +49,26 @@ def _triples(channels: tuple[str, ...]) -> tuple[list[list[int]], tuple[str, ...
     columns = {name: i for i, name in enumerate(channels)}
     triples: dict[str, dict[str, int]] = {}
     for name, i in columns.items():
-        found = _AXIS.search(name)
-        if found:
-            stem = name[: found.start()] + "*" + name[found.end() :]
-            triples.setdefault(stem, {})[found[0].lower()] = i
+        found = split_axis(name)
+        if found is not None:
+            triples.setdefault(found[0], {})[found[1]] = i
     whole = {
         stem: axes for stem, axes in triples.items() if set(axes) == {"x", "y", "z"} and stem not in columns
     }
     return [[axes[a] for a in "xyz"] for axes in whole.values()], (*channels, *whole)
+
+
+def split_axis(name: str) -> tuple[str, str] | None:
+    """A channel's name with "*" where its axis was, and the axis in lower case; None where it names none.
+
+    Args:
+        name: as written by the source.
+
+    >>> split_axis("acc_x"), split_axis("gyroY"), split_axis("heart rate")
+    (('acc_*', 'x'), ('gyro*', 'y'), None)
+    """
+    found = _AXIS.search(name)
+    return None if found is None else (name[: found.start()] + "*" + name[found.end() :], found[0].lower())
 
 
 def _with_norms(

@@ -25,11 +25,12 @@ from align.text.hashed import HashedEncoder
 
 __all__ = ["Device", "Slot", "devices", "expected_channels", "paired", "statistic_of", "unit_factor"]
 
-MAGNITUDE = "*"  # the axis of the length of an x, y, z triple
+MAGNITUDE = "*"  # the axis of the length of an x, y, z triple; "*up" and "*level" are those of ``features/upright.py``
 _EXACT, _SAME = 4.0, 2.0  # likeness of the same stream and name; of the same kind or the same words
 _UNIT = 0.5  # the same unit, and nothing else known
 _WORDS = 0.5  # least likeness of the words of two channels
 _BAND_NAMES = "|".join(re.escape(f"{low:g}-{high:g}Hz") for low, high in pairwise(BANDS))
+_OF_ALL_AXES = re.compile(r"\*(?:up|level)?")
 _STATISTIC = re.compile(rf"\.(mean|sd|min|max|slope|step|raw\d+|{_BAND_NAMES})$")
 
 
@@ -41,6 +42,11 @@ class Slot:
     unit: str
     axis: str
     columns: Mapping[str, int]
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is a channel of the source, not made of several."""
+        return not self.axis.startswith(MAGNITUDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Device:
     @property
     def label(self) -> str:
         """Stream and channel for a message."""
-        named = next((s for s in self.slots if s.axis != MAGNITUDE), self.slots[0])
+        named = next((s for s in self.slots if s.measured), self.slots[0])
         return f"{self.stream}/{named.name}"
 
 
@@ -95,10 +101,11 @@ def _described(name: str, unit: str) -> tuple[str, str, str]:
     """Kind, other words, axis."""
     if name == "loudness" or (name.startswith("mel") and name[3:].isdigit()):
         return "sound", "", name
-    kind, words, axis = judge_channel(name.replace(MAGNITUDE, "x"), unit)
+    kind, words, axis = judge_channel(_OF_ALL_AXES.sub("x", name), unit)
     if kind is None:
         return "", " ".join(name_words(name)) or name, ""
-    return kind, words, MAGNITUDE if MAGNITUDE in name else axis
+    made = _OF_ALL_AXES.search(name)
+    return kind, words, made[0] if made else axis
 
 
 def _raw(channel: str) -> str:

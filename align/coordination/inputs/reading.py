@@ -171,8 +171,8 @@ def _same(a: Device, b: Device) -> bool:
     """Under the same channel names; where a stream is alone, its name does not count. Sound has but one set."""
     if a.kind == b.kind == "sound":
         return True
-    raw_a = {s.name for s in a.slots if s.axis != MAGNITUDE}
-    return raw_a == {s.name for s in b.slots if s.axis != MAGNITUDE}
+    raw_a = {s.name for s in a.slots if s.measured}
+    return raw_a == {s.name for s in b.slots if s.measured}
 
 
 def _listed(items: Sequence[str]) -> str:

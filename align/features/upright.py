@@ -1,0 +1,125 @@
+"""What a worn device measures along the vertical of its upright wearer and across it, however it sits.
+
+A phone on a belt slides around the waist, and in a pocket it lies as it fell: its axes say something else from person
+to person. Whoever moves about is upright, though, so the mean direction of gravity while a device moves is its
+wearer's vertical in the device's own axes. The part of acceleration and of angular rate along it, and the length of
+what is left, are the same however the device was turned when it was put on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from align.datatypes import Floats, Stream
+from align.features.kinds import Group, groups, in_g
+from align.features.motion import LEAST_MOVING_S, MOVES_G, is_freed, where_worn
+from align.features.windows import split_axis
+
+__all__ = ["upright_streams", "vertical_of"]
+
+_BLOCK_S = 1.0
+_TINY = 1e-9
+
+
+def upright_streams(streams: Sequence[Stream]) -> list[Stream | None]:
+    """Accelerometers and gyroscopes of three axes as seen by an upright wearer: two channels each.
+
+    A triple ``acc_x, acc_y, acc_z`` gives ``acc_*up``, the part along the vertical, and ``acc_*level``, the length of
+    the rest, in its own unit; NaN where an axis is missing. A gyroscope takes the vertical of the accelerometer of its
+    stream that is worn in the same place, or of the only one, in its stream or in all.
+
+    Args:
+        streams: of one session.
+
+    Returns:
+        For each stream one of the same samples, or None where nothing has a vertical: sound, other sensors, and
+        accelerometers without gravity.
+    """
+    triples = [
+        [g for g in groups(s) if len(g.columns) == 3] if s.modality == "sensor" else [] for s in streams
+    ]
+    verticals = [_verticals(s, own) for s, own in zip(streams, triples, strict=True)]
+    only = [v for own in verticals for v in own.values()]
+    out = []
+    for stream, groups_of_3, own in zip(streams, triples, verticals, strict=True):
+        near = list(own.values()) or only
+        fallback = near[0] if len(near) == 1 else None
+        seen = []
+        for group in groups_of_3:
+            up = own.get(where_worn(group), fallback if group.kind == "rotation" else None)
+            if up is not None and (group.kind == "rotation" or _feels_gravity(group)):
+                seen.append((group, up))
+        out.append(_seen_upright(stream, seen))
+    return out
+
+
+def _seen_upright(stream: Stream, seen: Sequence[tuple[Group, Floats]]) -> Stream | None:
+    columns, names, units = [], [], []
+    for group, up in seen:
+        found = split_axis(stream.channels[group.columns[0]])
+        if found is None:
+            continue
+        values = stream.values[:, list(group.columns)].astype(np.float64)
+        along = values @ up
+        columns += [along, np.linalg.norm(values - along[:, None] * up, axis=1)]
+        names += [found[0].replace("*", "*up"), found[0].replace("*", "*level")]
+        units += 2 * [group.unit]
+    if not columns:
+        return None
+    return replace(
+        stream,
+        values=np.column_stack(columns).astype(stream.values.dtype),
+        channels=tuple(names),
+        units=tuple(units),
+    )
+
+
+def _feels_gravity(group: Group) -> bool:
+    return group.kind == "acceleration" and not is_freed(group)
+
+
+def _verticals(stream: Stream, triples: Sequence[Group]) -> dict[str, Floats]:
+    """The vertical of each accelerometer of a stream, by where it is worn."""
+    found = {where_worn(g): _vertical(stream, g) for g in triples if _feels_gravity(g)}
+    return {where: up for where, up in found.items() if up is not None}
+
+
+def _vertical(stream: Stream, group: Group) -> Floats | None:
+    values = stream.values[:, list(group.columns)].astype(np.float64)
+    length = np.linalg.norm(values, axis=1)
+    known = np.isfinite(length)
+    factor = in_g(group.unit, float(np.median(length[known]))) if known.any() else None
+    return None if factor is None else vertical_of(values * factor, stream.rate, stream.run_index)
+
+
+def vertical_of(values: Floats, rate: float, run_index: npt.NDArray[np.int64]) -> Floats | None:
+    """(3,) the direction of gravity while its wearer moves, of length 1; None where there is none.
+
+    The mean of the directions of the mean acceleration in blocks of 1 s in which its standard deviation exceeds 0.15 g;
+    of all blocks where that is less than 2 s.
+
+    Args:
+        values: (n_samples, 3) acceleration, g; a row with NaN does not count.
+        rate: Hz.
+        run_index: (n_runs,) first sample of each contiguous run; a block ends with its run.
+    """
+    size = max(1, round(_BLOCK_S * rate))
+    ends = [*run_index[1:].tolist(), len(values)]
+    starts = np.concatenate([np.arange(a, b, size) for a, b in zip(run_index.tolist(), ends, strict=True)])
+    known = np.isfinite(values).all(axis=1)
+    values = np.where(known[:, None], values, 0.0)
+    count = np.add.reduceat(known.astype(np.float64), starts)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.add.reduceat(values, starts) / count
+        variance = np.add.reduceat(values**2, starts) / count - mean**2
+        directions = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        moves = np.sqrt(np.maximum(variance, 0.0).sum(axis=1)) > MOVES_G
+    used = np.flatnonzero(np.isfinite(directions).all(axis=1))
+    moving = used[moves[used]]
+    total = directions[moving if moving.size * _BLOCK_S >= LEAST_MOVING_S else used].sum(axis=0)
+    length = float(np.linalg.norm(total))
+    return total / length if length > _TINY else None
