@@ -110,16 +110,16 @@ def vertical_of(values: Floats, rate: float, run_index: npt.NDArray[np.int64]) -
     size = max(1, round(_BLOCK_S * rate))
     ends = [*run_index[1:].tolist(), len(values)]
     starts = np.concatenate([np.arange(a, b, size) for a, b in zip(run_index.tolist(), ends, strict=True)])
-    known = np.isfinite(values).all(axis=1)
+    known: npt.NDArray[np.bool_] = np.isfinite(values).all(axis=1)
     values = np.where(known[:, None], values, 0.0)
     count = np.add.reduceat(known.astype(np.float64), starts)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.add.reduceat(values, starts) / count
         variance = np.add.reduceat(values**2, starts) / count - mean**2
         directions = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-        moves = np.sqrt(np.maximum(variance, 0.0).sum(axis=1)) > MOVES_G
+        spread = np.sqrt(np.maximum(variance, 0.0).sum(axis=1))
     used = np.flatnonzero(np.isfinite(directions).all(axis=1))
-    moving = used[moves[used]]
+    moving = used[spread[used] > MOVES_G]
     total = directions[moving if moving.size * _BLOCK_S >= LEAST_MOVING_S else used].sum(axis=0)
     length = float(np.linalg.norm(total))
     return total / length if length > _TINY else None
