@@ -110,7 +110,7 @@ def vertical_of(values: Floats, rate: float, run_index: npt.NDArray[np.int64]) -
     size = max(1, round(_BLOCK_S * rate))
     ends = [*run_index[1:].tolist(), len(values)]
     starts = np.concatenate([np.arange(a, b, size) for a, b in zip(run_index.tolist(), ends, strict=True)])
-    known: npt.NDArray[np.bool_] = np.isfinite(values).all(axis=1)
+    known = np.asarray(np.isfinite(values).all(axis=1))
     values = np.where(known[:, None], values, 0.0)
     count = np.add.reduceat(known.astype(np.float64), starts)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
