@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,16 +64,17 @@ def _seen_upright(stream: Stream, seen: Sequence[tuple[Group, Floats]]) -> Strea
         found = split_axis(stream.channels[group.columns[0]])
         if found is None:
             continue
-        values = stream.values[:, list(group.columns)].astype(np.float64)
-        along = values @ up
-        columns += [along, np.linalg.norm(values - along[:, None] * up, axis=1)]
+        values = stream.values[:, list(group.columns)]
+        along = values @ up.astype(values.dtype)
+        values -= along[:, None] * up.astype(values.dtype)
+        columns += [along, np.sqrt(np.einsum("ij,ij->i", values, values))]
         names += [found[0].replace("*", "*up"), found[0].replace("*", "*level")]
         units += 2 * [group.unit]
     if not columns:
         return None
     return replace(
         stream,
-        values=np.column_stack(columns).astype(stream.values.dtype),
+        values=np.column_stack(columns),
         channels=tuple(names),
         units=tuple(units),
     )
@@ -89,33 +91,36 @@ def _verticals(stream: Stream, triples: Sequence[Group]) -> dict[str, Floats]:
 
 
 def _vertical(stream: Stream, group: Group) -> Floats | None:
-    values = stream.values[:, list(group.columns)].astype(np.float64)
-    length = np.linalg.norm(values, axis=1)
+    values = stream.values[:, list(group.columns)]
+    length = np.sqrt(np.einsum("ij,ij->i", values, values))
     known = np.isfinite(length)
     factor = in_g(group.unit, float(np.median(length[known]))) if known.any() else None
-    return None if factor is None else vertical_of(values * factor, stream.rate, stream.run_index)
+    return None if factor is None else vertical_of(values, factor, stream.rate, stream.run_index)
 
 
-def vertical_of(values: Floats, rate: float, run_index: npt.NDArray[np.int64]) -> Floats | None:
+def vertical_of(
+    values: npt.NDArray[np.floating[Any]], factor: float, rate: float, run_index: npt.NDArray[np.int64]
+) -> Floats | None:
     """(3,) the direction of gravity while its wearer moves, of length 1; None where there is none.
 
     The mean of the directions of the mean acceleration in blocks of 1 s in which its standard deviation exceeds 0.15 g;
     of all blocks where that is less than 2 s.
 
     Args:
-        values: (n_samples, 3) acceleration, g; a row with NaN does not count.
+        values: (n_samples, 3) acceleration; a row with NaN does not count.
+        factor: from its unit to g.
         rate: Hz.
         run_index: (n_runs,) first sample of each contiguous run; a block ends with its run.
     """
     size = max(1, round(_BLOCK_S * rate))
     ends = [*run_index[1:].tolist(), len(values)]
     starts = np.concatenate([np.arange(a, b, size) for a, b in zip(run_index.tolist(), ends, strict=True)])
-    known = np.asarray(np.isfinite(values).all(axis=1))
-    values = np.where(known[:, None], values, 0.0)
-    count = np.add.reduceat(known.astype(np.float64), starts)[:, None]
+    known = np.isfinite(values).all(axis=1, keepdims=True)
+    values = np.where(known, values, 0.0)
+    count = np.add.reduceat(known, starts, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.add.reduceat(values, starts) / count
-        variance = np.add.reduceat(values**2, starts) / count - mean**2
+        mean = factor * np.add.reduceat(values, starts, dtype=np.float64) / count
+        variance = factor**2 * np.add.reduceat(values**2, starts, dtype=np.float64) / count - mean**2
         directions = mean / np.linalg.norm(mean, axis=1, keepdims=True)
         spread = np.sqrt(np.maximum(variance, 0.0).sum(axis=1))
     used = np.flatnonzero(np.isfinite(directions).all(axis=1))

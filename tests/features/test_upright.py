@@ -94,19 +94,19 @@ def test_units_stay(unit, factor):
 
 def test_who_never_moves_has_the_direction_of_all_of_it():
     still = np.tile([0.0, 1.0, 0.0], (500, 1))
-    np.testing.assert_allclose(vertical_of(still, RATE, np.zeros(1, np.int64)), [0.0, 1.0, 0.0])
+    np.testing.assert_allclose(vertical_of(still, 1.0, RATE, np.zeros(1, np.int64)), [0.0, 1.0, 0.0])
     still[100:200] = np.nan
-    np.testing.assert_allclose(vertical_of(still, RATE, np.zeros(1, np.int64)), [0.0, 1.0, 0.0])
-    assert vertical_of(np.full((500, 3), np.nan), RATE, np.zeros(1, np.int64)) is None
-    assert vertical_of(np.zeros((500, 3)), RATE, np.zeros(1, np.int64)) is None
+    np.testing.assert_allclose(vertical_of(still, 1.0, RATE, np.zeros(1, np.int64)), [0.0, 1.0, 0.0])
+    assert vertical_of(np.full((500, 3), np.nan), 1.0, RATE, np.zeros(1, np.int64)) is None
+    assert vertical_of(np.zeros((500, 3)), 1.0, RATE, np.zeros(1, np.int64)) is None
     opposite = np.vstack([np.tile([0.0, 1.0, 0.0], (250, 1)), np.tile([0.0, -1.0, 0.0], (250, 1))])
-    assert vertical_of(opposite, RATE, np.zeros(1, np.int64)) is None
+    assert vertical_of(opposite, 1.0, RATE, np.zeros(1, np.int64)) is None
 
 
 def test_blocks_end_with_their_run():
     values = np.tile([0.0, 0.0, 1.0], (130, 1))
     values[:65] = [1.0, 0.0, 0.0]
-    up = vertical_of(values, RATE, np.array([0, 65]))  # blocks of 50, 15, 50 and 15 samples, none mixed
+    up = vertical_of(values, 1.0, RATE, np.array([0, 65]))  # blocks of 50, 15, 50 and 15 samples, none mixed
     np.testing.assert_allclose(up, np.array([1.0, 0.0, 1.0]) / np.sqrt(2))
 
 
