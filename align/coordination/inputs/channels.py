@@ -23,7 +23,16 @@ from align.features.kinds import in_g, in_rad_per_s, judge_channel, name_words
 from align.features.windows import BANDS
 from align.text.hashed import HashedEncoder
 
-__all__ = ["Device", "Slot", "devices", "expected_channels", "paired", "statistic_of", "unit_factor"]
+__all__ = [
+    "Device",
+    "Slot",
+    "channel_of",
+    "devices",
+    "expected_channels",
+    "paired",
+    "statistic_of",
+    "unit_factor",
+]
 
 MAGNITUDE = "*"  # the axis of the length of an x, y, z triple; "*up" and "*level" are those of ``features/upright.py``
 _EXACT, _SAME = 4.0, 2.0  # likeness of the same stream and name; of the same kind or the same words
@@ -82,7 +91,7 @@ def devices(stream: str, channels: Sequence[str], units: Sequence[str]) -> list[
     """
     names: dict[str, dict[str, int]] = {}
     for column, channel in enumerate(channels):
-        names.setdefault(_raw(channel), {})[statistic_of(channel)] = column
+        names.setdefault(channel_of(channel), {})[statistic_of(channel)] = column
     found: dict[tuple[str, str], list[Slot]] = {}
     for name, columns in names.items():
         unit = units[next(iter(columns.values()))]
@@ -108,8 +117,15 @@ def _described(name: str, unit: str) -> tuple[str, str, str]:
     return kind, words, made[0] if made else axis
 
 
-def _raw(channel: str) -> str:
-    """The raw channel behind a column of frames."""
+def channel_of(channel: str) -> str:
+    """The channel of the source that a column of frames describes.
+
+    Args:
+        channel: name of the column.
+
+    >>> channel_of("acc_x.0.25-0.6Hz"), channel_of("loudness")
+    ('acc_x', 'loudness')
+    """
     found = _STATISTIC.search(channel)
     return channel[: found.start()] if found else channel
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
 import numpy as np
 
+from align.coordination.inputs.channels import MAGNITUDE, channel_of
 from align.coordination.saved.bundle import Coordination
 from align.coordination.saved.provenance import text_identity
 
 __all__ = ["model_card"]
 
 _HASHES = 5  # of sessions that are printed
+_LONG_ROW = 5  # of channels that differ in a number
 
 
 def model_card(model: Coordination) -> str:
@@ -38,9 +43,8 @@ def _reads(model: Coordination) -> str:
     layout = model.layout
     rows = []
     for name, columns, units in zip(layout.streams, layout.channels, layout.units, strict=True):
-        channels = list(dict.fromkeys(c.split(".")[0] for c in columns))
         known = sorted({unit for unit in units if unit})
-        rows.append(f"| {name} | {', '.join(channels)} | {', '.join(known) or 'unknown'} |")
+        rows.append(f"| {name} | {_channels(columns)} | {', '.join(known) or 'unknown'} |")
     table = "\n".join(["| stream | channels | units |", "|---|---|---|", *rows])
     text = text_identity(model.encoder)
     kept = "".join(f"; {part} {text[part][:12]}" for part in ("weights", "concepts") if part in text)
@@ -48,6 +52,17 @@ def _reads(model: Coordination) -> str:
         f"## What it reads\n\n{table}\n\nFrames of {layout.hop:g} s. Texts: `{text['name']}`,"
         f" {text['dimension']} numbers each{kept}."
     )
+
+
+def _channels(columns: Sequence[str]) -> str:
+    """The source's channels behind columns of frames; a long numbered row by its first and last."""
+    names = [c for c in dict.fromkeys(map(channel_of, columns)) if MAGNITUDE not in c]
+    names = [c for c in names if not any(c.startswith(f"{lead}.") for lead in names)]  # what its beats do
+    said: list[str] = []
+    for _, row in groupby(names, key=lambda name: name.rstrip("0123456789")):
+        own = list(row)
+        said += own if len(own) < _LONG_ROW else [f"{own[0]} to {own[-1]}"]
+    return ", ".join(said)
 
 
 def _made_from(model: Coordination) -> str:

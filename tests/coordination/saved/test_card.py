@@ -9,7 +9,9 @@ import pytest
 
 from align.answers import Calibration
 from align.coordination.saved.card import model_card
+from align.datatypes import Stream
 from align.errors import InputError
+from align.features.heartbeats import beat_names
 from tests.coordination.sessions import made_session
 
 
@@ -27,6 +29,26 @@ def test_a_card_says_what_the_model_holds(trained):
         "loss `nce`",
     ):
         assert said in card, said
+
+
+def test_a_card_lists_the_channels_of_the_source(trained):
+    def named(*columns: str) -> str:
+        layout = dataclasses.replace(
+            trained.layout,
+            channels=(columns,),
+            units=(("",) * len(columns),),
+            shift=np.zeros(len(columns), np.float32),
+            scale=np.ones(len(columns), np.float32),
+        )
+        return model_card(dataclasses.replace(trained, layout=layout)).split("|---|---|---|\n")[1]
+
+    bands = [f"mel{i:02d}.{k}" for k in ("mean", "sd") for i in range(40)]
+    assert named(*bands, "loudness").startswith("| wrist | mel00 to mel39, loudness | unknown |")
+    assert named("v.1.mean", "v.1.sd", "acc_x.mean", "acc_*.mean", "acc_*up.sd").startswith(
+        "| wrist | v.1, acc_x |"
+    )
+    beats = beat_names(Stream(np.zeros(900), 360.0, channels=("MLII",), units=("mV",)))
+    assert named("MLII.mean", *beats).startswith("| wrist | MLII |")
 
 
 def test_S18_a_card_names_no_note(trained):
