@@ -38,7 +38,7 @@ def upright_streams(streams: Sequence[Stream]) -> list[Stream | None]:
 
     Returns:
         For each stream one of the same samples, or None where nothing has a vertical: sound, other sensors, and
-        accelerometers without gravity.
+        accelerometers that have lost gravity, unless it is a channel of its own.
     """
     triples = [
         [g for g in groups(s) if len(g.columns) == 3] if s.modality == "sensor" else [] for s in streams
@@ -48,12 +48,13 @@ def upright_streams(streams: Sequence[Stream]) -> list[Stream | None]:
     out = []
     for stream, groups_of_3, own in zip(streams, triples, verticals, strict=True):
         near = list(own.values()) or only
-        fallback = near[0] if len(near) == 1 else None
-        seen = []
-        for group in groups_of_3:
-            up = own.get(where_worn(group), fallback if group.kind == "rotation" else None)
-            if up is not None and (group.kind == "rotation" or _feels_gravity(group)):
-                seen.append((group, up))
+        shared = {"rotation": near[0]} if len(near) == 1 else {}
+        ups = [own.get(where_worn(g), shared.get(g.kind)) for g in groups_of_3]
+        seen = [
+            (g, up)
+            for g, up in zip(groups_of_3, ups, strict=True)
+            if up is not None and g.kind in ("acceleration", "rotation")
+        ]
         out.append(_seen_upright(stream, seen))
     return out
 
@@ -80,22 +81,24 @@ def _seen_upright(stream: Stream, seen: Sequence[tuple[Group, Floats]]) -> Strea
     )
 
 
-def _feels_gravity(group: Group) -> bool:
-    return group.kind == "acceleration" and not is_freed(group)
-
-
 def _verticals(stream: Stream, triples: Sequence[Group]) -> dict[str, Floats]:
     """The vertical of each accelerometer of a stream, by where it is worn."""
-    found = {where_worn(g): _vertical(stream, g) for g in triples if _feels_gravity(g)}
-    return {where: up for where, up in found.items() if up is not None}
-
-
-def _vertical(stream: Stream, group: Group) -> Floats | None:
-    values = stream.values[:, list(group.columns)]
-    length = np.sqrt(np.einsum("ij,ij->i", values, values))
-    known = np.isfinite(length)
-    factor = in_g(group.unit, float(np.median(length[known]))) if known.any() else None
-    return None if factor is None else vertical_of(values, factor, stream.rate, stream.run_index)
+    weights = {where_worn(g): g for g in triples if g.kind == "gravity"}
+    out = {}
+    for group in triples:
+        where = where_worn(group)
+        if group.kind != "acceleration" or (is_freed(group) and where not in weights):
+            continue
+        values = stream.values[:, list(group.columns)]
+        if is_freed(group):
+            values += stream.values[:, list(weights[where].columns)]
+        length = np.sqrt(np.einsum("ij,ij->i", values, values))
+        known = np.isfinite(length)
+        factor = in_g(group.unit, float(np.median(length[known]))) if known.any() else None
+        up = None if factor is None else vertical_of(values, factor, stream.rate, stream.run_index)
+        if up is not None:
+            out[where] = up
+    return out
 
 
 def vertical_of(

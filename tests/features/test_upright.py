@@ -123,6 +123,22 @@ def test_nothing_where_no_accelerometer_of_three_axes_feels_gravity(channels):
     assert seen(worn(channels=names)) == [None]
 
 
+def test_gravity_may_be_a_channel_of_its_own():
+    both = worn()
+    (wanted,) = seen(both)
+    gravity = np.zeros((both.n_samples, 3), np.float32)
+    gravity[: both.n_samples // 2], gravity[both.n_samples // 2 :] = [0.8, 0.0, -0.6], VERTICAL
+    names = ("user_acc_x", "user_acc_y", "user_acc_z", *AXES[3:], "gravity_x", "gravity_y", "gravity_z")
+    freed = np.column_stack([both.values[:, :3] - gravity, both.values[:, 3:], gravity])
+    (found,) = seen(Stream(freed, RATE, "phone", channels=names))
+    assert wanted is not None and found is not None
+    assert found.channels == ("user_acc_*up", "user_acc_*level", "gyro_*up", "gyro_*level")
+    np.testing.assert_allclose(found.values[:, 2:], wanted.values[:, 2:], atol=1e-5)
+    np.testing.assert_allclose(
+        found.values[:, 0] + gravity @ VERTICAL.astype(np.float32), wanted.values[:, 0], atol=0.02
+    )
+
+
 def test_sound_has_no_vertical():
     sound = Stream(np.zeros(16000), 16000.0, "room", "audio")
     found = seen(sound, worn())
