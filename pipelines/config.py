@@ -30,7 +30,12 @@ Auto = Literal["auto"]
 
 
 def about(
-    meaning: str, *, above: float | None = None, least: float | None = None, most: float | None = None
+    meaning: str,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    empty: bool = False,
 ) -> dict[str, object]:
     """What a setting's field says of itself.
 
@@ -39,8 +44,9 @@ def about(
         above: the value must be greater.
         least: the value must not be smaller.
         most: the value must not be greater.
+        empty: a list may be.
     """
-    return {"meaning": meaning, "above": above, "least": least, "most": most}
+    return {"meaning": meaning, "above": above, "least": least, "most": most, "empty": empty}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ class TrainingConfig:
     heads: int = field(default=6, metadata=about("of the transformer", least=1, most=64))
     augment: tuple[str, ...] = field(
         default=("rotate",),
-        metadata=about("what is done to inputs in training: names of align.coordination.plan"),
+        metadata=about("what is done to inputs in training: names of align.coordination.plan", empty=True),
     )
     edges: bool = field(default=True, metadata=about("learn where spans begin and end?"))
     text_noise: float = field(

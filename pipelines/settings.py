@@ -198,7 +198,7 @@ def _is_a(value: object, kind: Any) -> bool:
 
 def _in_range(value: object, field: dataclasses.Field[Any]) -> bool:
     if isinstance(value, list | tuple):
-        return bool(value or not field.default) and all(_in_range(v, field) for v in value)
+        return bool(value or field.metadata.get("empty")) and all(_in_range(v, field) for v in value)
     if type(value) not in (int, float):
         return True
     above, least, most = (field.metadata.get(k) for k in ("above", "least", "most"))
@@ -235,7 +235,7 @@ def _allowed(hint: Any, field: dataclasses.Field[Any]) -> str:
         else:
             item = get_args(kind)[0] if get_origin(kind) is tuple else kind
             limits = " and ".join(bounds) if item in (int, float) else ""
-            size = ", not empty" if field.default else ""
+            size = "" if field.metadata.get("empty") else ", not empty"
             name = words[kind] if item is kind else f"a list{size}, each {words[item]}"
             parts.append(f"{name} {limits}".strip())
     return " or ".join(parts)
