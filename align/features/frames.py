@@ -137,11 +137,9 @@ def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
     Raises:
         ParameterError, InputError: as ``featurize``, and E-NO-FRAMES when there is no stream.
     """
-    uprights = upright_streams(streams)
-    frames = [
-        _with_beats(s, _with_upright(upright, featurize(s, hop=hop)))
-        for s, upright in zip(streams, uprights, strict=True)
-    ]
+    plain = [featurize(s, hop=hop) for s in streams]  # and what it refuses, before anything is made of it
+    rows = zip(streams, upright_streams(streams), plain, strict=True)
+    frames = [_with_beats(s, _with_upright(upright, own)) for s, upright, own in rows]
     first = min(clock.nearest_sample(f.start, 0.0, 1.0 / hop) for f in frames)
     last = max(clock.nearest_sample(f.end, 0.0, 1.0 / hop) for f in frames)
     blocks = []

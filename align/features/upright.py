@@ -68,7 +68,7 @@ def _seen_upright(stream: Stream, seen: Sequence[tuple[Group, Floats]]) -> Strea
         values = stream.values[:, list(group.columns)]
         along = values @ up.astype(values.dtype)
         values -= along[:, None] * up.astype(values.dtype)
-        columns += [along, np.sqrt(np.einsum("ij,ij->i", values, values))]
+        columns += [along, _lengths(values).astype(values.dtype)]
         names += [found[0].replace("*", "*up"), found[0].replace("*", "*level")]
         units += 2 * [group.unit]
     if not columns:
@@ -79,6 +79,10 @@ def _seen_upright(stream: Stream, seen: Sequence[tuple[Group, Floats]]) -> Strea
         channels=tuple(names),
         units=tuple(units),
     )
+
+
+def _lengths(values: npt.NDArray[np.floating[Any]]) -> Floats:
+    return np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
 
 
 def _verticals(stream: Stream, triples: Sequence[Group]) -> dict[str, Floats]:
@@ -92,7 +96,7 @@ def _verticals(stream: Stream, triples: Sequence[Group]) -> dict[str, Floats]:
         values = stream.values[:, list(group.columns)]
         if is_freed(group):
             values += stream.values[:, list(weights[where].columns)]
-        length = np.sqrt(np.einsum("ij,ij->i", values, values))
+        length = _lengths(values)
         known = np.isfinite(length)
         factor = in_g(group.unit, float(np.median(length[known]))) if known.any() else None
         up = None if factor is None else vertical_of(values, factor, stream.rate, stream.run_index)
@@ -123,7 +127,7 @@ def vertical_of(
     count = np.add.reduceat(known, starts, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = factor * np.add.reduceat(values, starts, dtype=np.float64) / count
-        variance = factor**2 * np.add.reduceat(values**2, starts, dtype=np.float64) / count - mean**2
+        variance = factor**2 * np.add.reduceat(np.square(values, dtype=np.float64), starts) / count - mean**2
         directions = mean / np.linalg.norm(mean, axis=1, keepdims=True)
         spread = np.sqrt(np.maximum(variance, 0.0).sum(axis=1))
     used = np.flatnonzero(np.isfinite(directions).all(axis=1))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from align.coordination.network.augment import random_rotation, turned_session
 from align.datatypes import Session, Stream
+from align.errors import InputError
 from align.features.frames import featurize, frame_table
 from align.features.upright import upright_streams, vertical_of
 
@@ -180,6 +181,19 @@ def test_missing_samples_are_missing():
     (found,) = seen(Stream(values, RATE, "phone", channels=AXES))
     assert found is not None
     assert np.isnan(found.values[10:20, :2]).all() and np.isfinite(found.values[10:20, 2:]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_values_as_large_as_frames_allow():
+    stream = worn()
+    large = dataclasses.replace(stream, values=stream.values * np.float32(1e28), units=("g",) * 3 + ("",) * 3)
+    (found,) = seen(large)
+    assert found is not None and np.isfinite(found.values).all()
+    assert np.isfinite(frame_table([large], 0.5).blocks[0]).any()
+    values = stream.values.copy()
+    values[3, 0] = np.inf
+    with pytest.raises(InputError, match="E-RANGE"):
+        frame_table([dataclasses.replace(stream, values=values)], 0.5)
 
 
 def test_their_frames_stand_behind_those_of_the_channels():
