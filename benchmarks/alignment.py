@@ -2,7 +2,7 @@
 
     python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
                                    [--labelled 0] [--asked written second third paraphrased foreign timed]
-                                   [--only-learned] [--every 1] [--words-alone]
+                                   [--only-learned] [--every 1] [--turned 0] [--words-alone]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
 people's true spans (or, with --notes, on those notes alone, but for so many --labelled sessions, drawn by the seed,
@@ -17,8 +17,9 @@ can be asked in other ways:
   "unmatched" is a second table;
 - ``timed``: the notes carry the times of the file that --notes names.
 
-With --every N only every N-th event of a test session has a note; with --words-alone notes in words that training
-never heard mean what they say and nothing else. With --unseen-wording one wording of every label is kept out of
+With --every N only every N-th event of a test session has a note; with --turned D its sensors sat turned by D degrees
+about an axis drawn for each session; with --words-alone notes in words that training never heard mean what they say
+and nothing else. With --unseen-wording one wording of every label is kept out of
 training, and all test notes are reworded to it.
 Baselines that hang on no seed run with the first alone.
 """
@@ -36,6 +37,7 @@ from pathlib import Path
 import numpy as np
 
 from align.answers import Alignment
+from align.coordination.network.augment import rotation, turned_session
 from align.datatypes import Note, Session, Span
 from align.metrics import Scores, pool
 from align.readers import Policy, read_truth, session_folders
@@ -129,6 +131,12 @@ def thinned(session: Session, every: int) -> Session:
     return dataclasses.replace(session, notes=tuple(Note(r.text) for r in kept), truth=kept)
 
 
+def turned(session: Session, degrees: float) -> Session:
+    """The session as if its sensors had sat turned about a random axis, the same for all of them."""
+    rng = np.random.default_rng(list(session.name.encode()))
+    return turned_session(session, rotation(rng.normal(size=3), np.radians(degrees)))
+
+
 def paraphrased(session: Session, seed: int = 0) -> Session:
     """The session with untimed notes that say its true spans in other words, as the grammar draws them."""
     rng = np.random.default_rng([seed, *session.name.encode()])
@@ -220,7 +228,7 @@ def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tu
             none = {k: getattr(model.heard, k)[:0] for k in ("texts", "meanings", "durations")}
             model = dataclasses.replace(model, heard=dataclasses.replace(model.heard, **none))
         for kind, ask in asks.items():
-            put = [ask(thinned(s, options.every)) for s in test]
+            put = [ask(turned(thinned(s, options.every), options.turned)) for s in test]
             for method in answers[kind]:
                 answers[kind][method] += by_method(method, model, put)
         so_far = {kind: round(pool(found["contrastive"]).mean_iou, 4) for kind, found in answers.items()}
@@ -304,6 +312,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--unseen-wording", action="store_true")
     parser.add_argument("--asked", nargs="+", choices=ASKED, default=["written"])
     parser.add_argument("--every", type=int, default=1, help="notes of every so many-th event alone")
+    parser.add_argument(
+        "--turned", type=float, default=0.0, help="degrees that test sessions' sensors are turned"
+    )
     parser.add_argument("--words-alone", action="store_true", help="unheard words mean what they say")
     parser.add_argument("--only-learned", action="store_true", help="no baselines")
     options = parser.parse_args(arguments)

@@ -18,7 +18,7 @@ from align import clock
 from align.datatypes import Stream
 from align.errors import InputError
 
-__all__ = ["BANDS", "motion_frames", "split_axis", "with_magnitudes"]
+__all__ = ["BANDS", "motion_frames", "split_axis"]
 
 #: Edges of the frequency bands in hertz: posture and breath, slow movement, gait, running, shaking, vibration.
 BANDS = (0.25, 0.6, 1.2, 2.0, 3.2, 5.0, 8.0, 14.0, 24.0)
@@ -28,20 +28,6 @@ _PER_BAND = 3  # Fourier frequencies pooled in a band
 _AT_ONCE = 4096  # frames made at once: a day's windows in float64 would fill a gigabyte
 _STATISTICS = ("mean", "sd", "min", "max", "slope", "step")
 _AXIS = re.compile(r"(?:^|(?<=[^A-Za-z]))[xyzXYZ](?=$|[^A-Za-z])|(?<=[a-z])[XYZ]$|(?<=[A-Za-z])[xyz]$")
-
-
-def with_magnitudes(stream: Stream) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
-    """The stream's columns and, for each x/y/z triple of channels, their Euclidean norm behind them.
-
-    Args:
-        stream: any sensor stream.
-
-    Returns:
-        values (n_samples, n_channels + n_triples) float64 and their names; a triple named ``acc_x, acc_y,
-        acc_z`` adds ``acc_*``.
-    """
-    triples, names = _triples(stream.channels)
-    return _with_norms(stream.values, triples), names
 
 
 def _triples(channels: tuple[str, ...]) -> tuple[list[list[int]], tuple[str, ...]]:

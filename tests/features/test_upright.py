@@ -70,14 +70,13 @@ def test_however_a_device_was_put_on(seed):
     np.testing.assert_allclose(a.values, b.values, atol=1e-4)
 
 
-@given(st.floats(0.5, 1.9))
+@given(st.floats(0.75, 1.25))
 def test_a_larger_signal_is_larger_by_as_much(factor):
-    small, large = worn(), worn()
-    large = dataclasses.replace(large, values=large.values * np.float32(factor))
-    (a,), (b,) = seen(small), seen(dataclasses.replace(large, units=("",) * 6))
-    if 0.7 < factor < 1.3:  # else nothing says that this is gravity
-        assert a is not None and b is not None
-        np.testing.assert_allclose(b.values, a.values * factor, rtol=1e-3, atol=2e-3)
+    stream = worn()
+    larger = dataclasses.replace(stream, values=stream.values * np.float32(factor))
+    (a,), (b,) = seen(stream), seen(larger)
+    assert a is not None and b is not None
+    np.testing.assert_allclose(b.values, a.values * factor, rtol=1e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("unit, factor", [("g", 1.0), ("mg", 1000.0), ("m/s2", 9.80665)])

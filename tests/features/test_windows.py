@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from align.datatypes import Stream
 from align.errors import InputError
-from align.features.windows import BANDS, motion_frames, with_magnitudes
+from align.features.windows import BANDS, motion_frames
 from tests import naive
 
 RATE = 50.0
@@ -97,15 +97,22 @@ def test_shifting_by_whole_hops_shifts_the_frames():
 
 def test_magnitudes_join_triples_of_axes():
     names = ("acc_x", "acc_y", "acc_z", "gyroX", "gyroY", "gyroZ", "mag_x", "mag_y", "hr", "x")
-    values, columns = with_magnitudes(Stream(noise(1.0, 10), RATE, channels=names))
-    assert columns == (*names, "acc_*", "gyro*")
-    np.testing.assert_allclose(values[:, 10], np.linalg.norm(values[:, :3], axis=1))
-    np.testing.assert_allclose(values[:, 11], np.linalg.norm(values[:, 3:6], axis=1))
+    values = noise(5.0, 10)
+    frames = motion_frames(Stream(values, RATE, channels=names), 0.5, 1.0)
+    assert tuple(dict.fromkeys(c.split(".")[0] for c in frames.channels)) == (*names, "acc_*", "gyro*")
+    for name, axes in (("acc_*", values[:, :3]), ("gyro*", values[:, 3:6])):
+        length = Stream(np.linalg.norm(axes, axis=1), RATE, channels=(name,))
+        alone = motion_frames(length, 0.5, 1.0)
+        for column_name in alone.channels:
+            np.testing.assert_allclose(
+                column(frames, column_name), column(alone, column_name), rtol=1e-4, atol=1e-4
+            )
 
 
 def test_a_magnitude_that_is_there_already_is_not_added():
     names = ("acc_x", "acc_y", "acc_z", "acc_*")
-    assert with_magnitudes(Stream(noise(1.0, 4), RATE, channels=names))[1] == names
+    frames = motion_frames(Stream(noise(5.0, 4), RATE, channels=names), 0.5, 1.0)
+    assert tuple(dict.fromkeys(c.split(".")[0] for c in frames.channels)) == names
 
 
 # --- faults

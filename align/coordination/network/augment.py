@@ -32,6 +32,7 @@ __all__ = [
     "masked_times",
     "random_rotation",
     "rotated",
+    "rotation",
     "scaled",
     "time_warp",
     "turned_session",
@@ -246,14 +247,22 @@ def random_rotation(rng: Rng, largest: float = np.pi) -> Floats:
     Args:
         rng: where chance comes from.
         largest: angle, radians.
+    """
+    return rotation(rng.normal(size=3), rng.uniform(-largest, largest))
+
+
+def rotation(axis: Floats, angle: float) -> Floats:
+    """(3, 3) rotation about an axis.
+
+    Args:
+        axis: (3,) of any length > 0.
+        angle: radians.
 
     References:
         Rodrigues' formula.
     """
-    axis = rng.normal(size=3)
     x, y, z = axis / max(float(np.linalg.norm(axis)), 1e-12)
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    angle = rng.uniform(-largest, largest)
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross)
 
 
