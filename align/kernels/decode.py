@@ -4,8 +4,9 @@ Edges 0..n lie between frames; a span is a pair of edges a < b within one unbrok
 ``starts[a] + durations[b - a]``, plus what depends on b alone, which the caller adds. Each function takes all spans
 [a, b) with a and b in a box, except those with both in a hole.
 
-Sums are taken in linear scale: starts in blocks of at most 64 edges that differ by at most e^500, so that a block
-times a row of durations is 64 running sums side by side, exact to rounding whatever the scores.
+Sums are taken in linear scale: starts in blocks of at most 32 edges that differ by at most e^400, so that a block
+times a row of durations is 32 running sums side by side, exact to rounding whatever the scores. Blocks whose scales
+lie within e^100 add to the same sums.
 
 Cold compile time is paid by every user, so the kernels loop over numbers in buffers that their callers make:
 every array that a kernel makes, slices or assigns costs more to compile than the loop around it.
@@ -27,8 +28,9 @@ Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 NEVER = -1e30
 HARDLY = -1e29  # below it nothing but NEVER and what was added to it
-LANES = 64  # ends side by side; also the most edges of a block
-RANGE = 500.0  # nats between the largest and the least start of a block: no product underflows
+LANES = 32  # ends side by side; also the most edges of a block
+RANGE = 400.0  # nats between the largest and the least start of a block: no product underflows
+NEAR = 100.0  # nats between blocks that are summed together
 VALUE, SCALE, TOP, TOTAL = 0, 1, 2, 3  # rows of the work buffer
 
 
@@ -130,19 +132,36 @@ def _scaled(logs: Array, low: int, high: int, work: Array, marks: Indices) -> in
 
 
 @njit(cache=True, nogil=True)
-def _add_lanes(work: Array, low: int, high: int, weights: Array, first: int, lanes: Array) -> None:
-    """lanes[j] = sum over a from low to high of work[VALUE, a] weights[LANES + first - a + j]."""
-    for j in range(LANES):
-        lanes[j] = 0.0
+def _add_lanes(
+    work: Array, low: int, high: int, scale: float, weights: Array, first: int, lanes: Array
+) -> None:
+    """lanes[j] += scale times the sum over a from low to high of work[VALUE, a] weights[LANES + first - a + j]."""
     for a in range(low, high, 2):  # two at a time: half as often through the lanes
-        one, two = work[VALUE, a], work[VALUE, a + 1]
+        one, two = scale * work[VALUE, a], scale * work[VALUE, a + 1]
         here, after = np.uint64(LANES + first - a), np.uint64(LANES + first - a - 1)
         for j in range(np.uint64(LANES)):
             lanes[j] += one * weights[here + j] + two * weights[after + j]
     if low <= high and (high - low) % 2 == 0:
-        one, here = work[VALUE, high], np.uint64(LANES + first - high)
+        one, here = scale * work[VALUE, high], np.uint64(LANES + first - high)
         for j in range(np.uint64(LANES)):
             lanes[j] += one * weights[here + j]
+
+
+@njit(cache=True, nogil=True)
+def _flush(work: Array, first: int, last: int, scale: float, lanes: Array) -> None:
+    """The lanes' sums, of this log scale, go to the ends first..last, and the lanes are empty."""
+    for b in range(first, last + 1):
+        more = lanes[b - first]
+        if work[TOTAL, b] == 0.0:
+            work[TOTAL, b] = more
+            work[TOP, b] = scale if more > 0.0 else NEVER
+        elif more > 0.0 and scale > work[TOP, b]:
+            work[TOTAL, b] = work[TOTAL, b] * np.exp(work[TOP, b] - scale) + more
+            work[TOP, b] = scale
+        elif more > 0.0:
+            work[TOTAL, b] += more * np.exp(scale - work[TOP, b])
+    for j in range(LANES):
+        lanes[j] = 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -196,8 +215,9 @@ def _spans(
             elif h0 <= h1 and t0 < h2 <= h3:
                 t1 = min(t1, h2 - 1)
             low, high = max(s0, t0 - last), min(s1, t1 - first)
+            held = NEVER  # log scale of what the lanes hold
             for j in range(LANES):
-                lanes[j] = NEVER
+                lanes[j] = least
             for part in range(2):
                 # starts before the hole, then those behind it; without a hole all, then none
                 p0 = low if part == 0 else max(low, h1 + 1)
@@ -215,18 +235,17 @@ def _spans(
                 while at < blocks and marks[at] <= p1:
                     scale = work[SCALE, at]
                     if scale > HARDLY:
-                        _add_lanes(work, max(p0, marks[at]), min(p1, marks[at + 1] - 1), weights, t0, lanes)
-                        for b in range(t0, t1 + 1):
-                            more = lanes[b - t0]
-                            if more > 0.0 and scale > work[TOP, b]:
-                                work[TOTAL, b] = work[TOTAL, b] * np.exp(work[TOP, b] - scale) + more
-                                work[TOP, b] = scale
-                            elif more > 0.0:
-                                work[TOTAL, b] += more * np.exp(scale - work[TOP, b])
+                        if abs(scale - held) > NEAR:
+                            _flush(work, t0, t1, held, lanes)
+                            held = scale
+                        a0, a1 = max(p0, marks[at]), min(p1, marks[at + 1] - 1)
+                        _add_lanes(work, a0, a1, np.exp(scale - held), weights, t0, lanes)
                     at += 1
             if is_best:
                 for b in range(t0, t1 + 1):
                     work[TOP, b] = max(work[TOP, b], lanes[b - t0])
+            else:
+                _flush(work, t0, t1, held, lanes)
             t0 = t1 + 1
 
 

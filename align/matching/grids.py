@@ -56,16 +56,17 @@ class Grid:
 
     def edges(self) -> Indices:
         """All of them, ascending."""
-        before, behind = range(0, self.low, self.step), range(self.high, self.last, self.step)
-        inner = np.arange(self.low, self.high + 1)
-        return np.concatenate([np.asarray(before, int), inner, np.asarray(behind, int) + self.step])
+        before, behind = np.arange(0, self.low, self.step), np.arange(self.high, self.last, self.step)
+        return np.concatenate([before, np.arange(self.low, self.high + 1), behind + self.step])
 
     def near(self, first: int, size: int) -> slice:
         """Where in a row ``size`` edges from ``first`` on lie, all between low and high."""
         return slice(self._parts[0] + first - self.low, self._parts[0] + first - self.low + size)
 
-    def far(self, stride: int, size: int) -> Indices:
+    def far(self, stride: int, size: int) -> slice | Indices:
         """Where in a row the first ``size`` multiples of ``stride`` lie; it is a multiple of ``step``."""
+        if self.low == self.high:  # no edge lies between those of the step
+            return slice(0, (size - 1) * (stride // self.step) + 1, stride // self.step)
         low, high = self._parts
         whole = (self.last - self.high) // self.step
         at = np.concatenate(

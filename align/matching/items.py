@@ -24,6 +24,7 @@ __all__ = [
     "forward_best",
     "mass",
     "pair_parts",
+    "probability",
     "single_parts",
 ]
 
@@ -40,6 +41,7 @@ class Part:
     they count 0, 1, .... ``start``, ``end`` (edges,); ``durations`` (longest + 1,) log weights, ``whole`` those of
     the best span; ``priors`` (k, 5) those time priors that are no sum of a start's and an end's (reach < 1);
     ``runs`` (n_runs, 2); ``areas`` (2, 4) where spans may lie, and the hole in it that another part holds.
+    ``meaning``: which one its spans have (``lattice.meanings``), -1: what the note says.
     """
 
     start: Floats
@@ -52,6 +54,7 @@ class Part:
     first: int
     stride: int
     is_far: bool
+    meaning: int
 
     def at(self, grid: Grid) -> slice | Indices:
         """Where in a row of ``grid`` its edges lie."""
@@ -103,19 +106,15 @@ def single_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[
         sums: ``coarse_sums`` of the lattice.
         runs: ``lattice.runs``.
     """
-    place, priors, meanings = (
-        (lattice.windows[i], int(lattice.stride[i])),
-        lattice.priors[[i]],
-        lattice.meanings,
-    )
-    own = [lattice.odds[lattice.columns[i]]], sums[[i]]
+    place, meanings = (lattice.windows[i], int(lattice.stride[i])), lattice.meanings
+    rows, durations = [lattice.odds[lattice.columns[i]]], lattice.durations[i]
     if meanings is None:
-        return _parts(lattice, own, runs, lattice.durations[i], priors, place)
-    out = _parts(lattice, own, runs, weighted(lattice.durations[i], float(meanings.own[i])), priors, place)
-    for k, durations in meanings.of(i):
-        other = [meanings.odds[k]], sums[[len(lattice.columns) + k]]
-        out += _parts(lattice, other, runs, durations, priors, place)
-    return out
+        said = [_Said(rows, sums[[i]], durations)]
+    else:
+        said = [_Said(rows, sums[[i]], weighted(durations, float(meanings.own[i])))]
+        for k, others in meanings.of(i):
+            said.append(_Said([meanings.odds[k]], sums[[len(lattice.columns) + k]], others, k))
+    return _parts(lattice, said, runs, lattice.priors[[i]], place)
 
 
 def pair_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Part]:
@@ -142,8 +141,8 @@ def pair_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Pa
     full = [0, lattice.n_frames, 0, lattice.n_frames]
     pinned = [k for k in (i, i + 1) if lattice.stride[k] == 0 and lattice.windows[k].tolist() != full]
     stride = 0 if pinned else int(lattice.stride[i : i + 2].max())
-    rows = [lattice.odds[column] for column in lattice.columns[i : i + 2]], sums[i : i + 2]
-    return _parts(lattice, rows, runs, both, lattice.priors[i : i + 2], (window, stride))
+    said = _Said([lattice.odds[column] for column in lattice.columns[i : i + 2]], sums[i : i + 2], both)
+    return _parts(lattice, [said], runs, lattice.priors[i : i + 2], (window, stride))
 
 
 def _log_sum(log: Floats) -> float:
@@ -151,51 +150,62 @@ def _log_sum(log: Floats) -> float:
     return top + float(np.log(np.exp(log - top).sum()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What spans of one meaning are made of: the mean of some ``rows`` of log odds, of which ``sums`` are the coarse
+    sums, and their ``durations``."""
+
+    rows: Sequence[npt.NDArray[np.float32]]
+    sums: Floats
+    durations: Floats
+    meaning: int = -1
+
+
 def _parts(
-    lattice: Lattice,
-    odds: tuple[Sequence[npt.NDArray[np.float32]], Floats],
-    runs: Indices,
-    durations: Floats,
-    priors: Floats,
-    place: tuple[Indices, int],
+    lattice: Lattice, said: Sequence[_Said], runs: Indices, priors: Floats, place: tuple[Indices, int]
 ) -> list[Part]:
-    """Spans of the mean of some rows of log odds, with their coarse sums; ``place``: window, stride."""
-    (rows, sums), (window, stride) = odds, place
+    """All spans of one item, of each meaning those in its window and the others; ``place``: window, stride."""
+    window, stride = place
     priors = priors[priors[:, 2] > 0]
-    durations = np.ascontiguousarray(durations)
     has_window = window[0] <= window[1] and window[2] <= window[3]
     out = []
     if has_window:
         low, high = int(min(window[0], window[2])), int(max(window[1], window[3]))
-        prefix = np.zeros(high - low + 1)
-        for row in rows:
-            prefix[1:] += np.cumsum(row[low:high], dtype=np.float64) / len(rows)
         inner, moved = _counted_from(runs, priors, low, high)
         areas = np.stack([window - low, _NO_BOX])
-        start, end, rest = _edges(prefix, lattice.gain[low : high + 1], moved)
-        out.append(Part(start, end, durations, durations, rest, inner, areas, low, 1, False))
+        start, end, rest = _edges(lattice.gain[low : high + 1], moved)
+        for one in said:
+            prefix = np.zeros(high - low + 1)
+            for row in one.rows:
+                prefix[1:] += np.cumsum(row[low:high], dtype=np.float64) / len(one.rows)
+            durations = np.ascontiguousarray(one.durations)
+            edges = start - prefix, end + prefix
+            out.append(Part(*edges, durations, durations, rest, inner, areas, low, 1, False, one.meaning))
     if stride:
         step = int(np.gcd.reduce(lattice.stride[lattice.stride > 0]))
-        prefix = sums[:, :: stride // step].mean(axis=0)
         inner = np.column_stack([-(-runs[:, 0] // stride), runs[:, 1] // stride])
         inner = np.ascontiguousarray(inner[inner[:, 1] > inner[:, 0]])
-        last = len(prefix) - 1
+        last = (said[0].sums.shape[1] - 1) // (stride // step)
         hole = window // stride if has_window else _NO_BOX
         areas = np.stack([np.asarray([0, last, 0, last]), hole]).astype(np.int64)
-        coarse = thin_durations(durations, stride)
-        whole = np.ascontiguousarray(durations[::stride])
-        if not (whole[1:] > HARDLY).any():
-            whole = coarse  # no duration is a whole stride: any coarse span stands for the item
         moved = priors / np.asarray([stride, stride, stride, 1.0, 1.0])
-        start, end, rest = _edges(prefix, lattice.gain[::stride], moved)
-        out.append(Part(start, end, coarse, whole, rest, inner, areas, 0, stride, True))
+        start, end, rest = _edges(lattice.gain[::stride], moved)
+        for one in said:
+            prefix = one.sums[:, :: stride // step]
+            prefix = prefix[0] if len(prefix) == 1 else prefix.mean(axis=0)
+            coarse = thin_durations(one.durations, stride)
+            whole = np.ascontiguousarray(one.durations[::stride])
+            if not (whole[1:] > HARDLY).any():
+                whole = coarse  # no duration is a whole stride: any coarse span stands for the item
+            edges = start - prefix, end + prefix
+            out.append(Part(*edges, coarse, whole, rest, inner, areas, 0, stride, True, one.meaning))
     return out
 
 
-def _edges(prefix: Floats, gain: Floats, priors: Floats) -> tuple[Floats, Floats, Floats]:
-    """What a start and an end weigh at each edge, and the time priors that are no sum of the two."""
-    start, end = gain - prefix, gain + prefix
-    edges = np.arange(len(prefix))
+def _edges(gain: Floats, priors: Floats) -> tuple[Floats, Floats, Floats]:
+    """What a start and an end weigh at each edge, frames aside, and the time priors that are no sum of the two."""
+    start, end = gain.copy(), gain.copy()
+    edges = np.arange(len(gain))
     split = priors[:, 4] >= 1.0
     for centre, half, sd, floor, _ in priors[split]:
         # with reach 1 only one side of the span can lie off: its end before the time or its start behind it
@@ -292,6 +302,16 @@ def mass(part: Part, starts: Floats, ends: Floats, span: tuple[float, float]) ->
         edges = starts, ends
         return inner_times.mass_near(edges, part.durations, part.priors, part.runs, part.areas, where)
     return kernel.mass_near(starts, ends, part.durations, part.runs, part.areas, where)
+
+
+def probability(part: Part, starts: Floats, ends: Floats) -> float:
+    """That the item has one of the part's spans.
+
+    Args:
+        part, starts, ends: as for ``mass``.
+    """
+    behind = _sums(ends, part.durations, part.priors, part.runs, part.areas, True)
+    return float(min(1.0, np.exp(np.minimum(0.0, starts + behind)).sum()))
 
 
 def best_end(part: Part, starts: Floats, ends: Floats, start: int) -> tuple[float, int]:

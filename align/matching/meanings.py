@@ -55,6 +55,14 @@ class Meant:
         for k in np.flatnonzero(self.weights[i] > HARDLY).tolist():
             yield k, weighted(self.durations[k], float(self.weights[i, k]))
 
+    def without(self, barred: npt.NDArray[np.bool_]) -> Meant:
+        """The same without some meanings of some notes.
+
+        Args:
+            barred: (n_notes, k).
+        """
+        return replace(self, weights=np.where(barred, NEVER, self.weights))
+
     def rows(self, index: npt.NDArray[np.int64]) -> Meant:
         """The same for some notes.
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ from align.matching.tables import Table, table_of
 __all__ = ["best_spans", "log_normaliser", "posteriors"]
 
 NEVER = -1e30
-_KEPT = 4_000_000  # edges times notes up to which every row is kept
+_KEPT = 4_000_000  # edges times meanings, of all notes, up to which every row is kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +69,7 @@ class _Step:
     pair_ends: Floats
 
 
-_Combine = Callable[[Floats, Floats], Floats]
+_Combine = Callable[[Sequence[Floats]], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,18 @@ class _Algebra:
     spans: Callable[[Part, Floats], Floats]
     combine: _Combine
     advance: Callable[[Floats, Floats, float], Floats]
+
+
+def _log_sum(rows: Sequence[Floats]) -> Floats:
+    """Edge by edge."""
+    if len(rows) == 1:
+        return rows[0]
+    top = np.maximum.reduce(rows)
+    return top + np.log(sum(np.exp(row - top) for row in rows))
+
+
+def _best(rows: Sequence[Floats]) -> Floats:
+    return np.maximum.reduce(rows)
 
 
 def _advance(row: Floats, ends: Floats, skip: float) -> Floats:
@@ -90,8 +103,8 @@ def _advance_best(row: Floats, ends: Floats, skip: float) -> Floats:
     return np.maximum(np.maximum.accumulate(ends), row + skip)
 
 
-_SUM = _Algebra(forward, np.logaddexp, _advance)
-_BEST = _Algebra(forward_best, np.maximum, _advance_best)
+_SUM = _Algebra(forward, _log_sum, _advance)
+_BEST = _Algebra(forward_best, _best, _advance_best)
 
 
 def _spread(
@@ -99,10 +112,16 @@ def _spread(
 ) -> Floats:
     """What the parts' spans give, from the edges of ``row`` to those of ``grid``."""
     out = np.full(grid.size, NEVER)
-    for part in parts:
-        at = part.at(grid)
-        out[at] = combine(out[at], spans(part, row.values[part.at(row.grid)]))
+    for _, alike in groupby(sorted(parts, key=_place), _place):
+        same = list(alike)
+        to, values = same[0].at(grid), row.values[same[0].at(row.grid)]
+        out[to] = combine([out[to], combine([spans(part, values) for part in same])])
     return out
+
+
+def _place(part: Part) -> tuple[int, int, int]:
+    """Parts with the same edges have the same."""
+    return part.first, part.stride, len(part.start)
 
 
 def _steps(
@@ -117,7 +136,7 @@ def _steps(
         skipped = _Row(grid, rows[1].grid.moved(rows[1].values, grid))
         own = _spread(single, rows[1], grid, algebra.spans, algebra.combine)
         shared = _spread(pair, rows[0], grid, algebra.spans, algebra.combine) if pair else own
-        ends = algebra.combine(own, shared) if pair else own
+        ends = algebra.combine([own, shared]) if pair else own
         step = _Step(rows[1], rows[0], skipped, single, pair, own, shared)
         rows = rows[1], _Row(grid, algebra.advance(skipped.values, ends, float(lattice.skip[i])))
         yield step, rows
@@ -149,7 +168,7 @@ def _backwards(
 ) -> tuple[_Row, Iterator[tuple[int, _Step]]]:
     """The last row, and the steps from the last note to the first."""
     n_notes = len(lattice.skip)
-    held_edges = sum(grid.size for grid in plan.grids)
+    held_edges = sum(plan.grids[i].size * lattice.n_meanings(i) for i in range(n_notes))
     usual = n_notes if held_edges <= _KEPT else int(np.ceil(np.sqrt(n_notes)))
     block = max(1, spacing or usual)
     rows = plan.first_rows
@@ -205,17 +224,17 @@ def posteriors(lattice: Lattice, spacing: int | None = None) -> list[list[Table]
     from_pair: Floats | None = None  # starts of the pair (i, i + 1)
     for i, step in steps:
         grid = step.row.grid
-        starts = _spread(step.single, after, grid, backward, np.logaddexp)
+        starts = _spread(step.single, after, grid, backward, _log_sum)
         behind = after.grid, after.values
         out[i].insert(
             0,
             table_of(step.single, (grid, step.row.values - z, starts), (*behind, step.own_ends - z)),
         )
-        begun = starts if from_pair is None else np.logaddexp(starts, from_pair)
+        begun = starts if from_pair is None else _log_sum([starts, from_pair])
         from_pair = None
         if step.pair:
             front = step.previous.grid
-            from_pair = _spread(step.pair, after, front, backward, np.logaddexp)
+            from_pair = _spread(step.pair, after, front, backward, _log_sum)
             before = front, step.previous.values - z, from_pair
             shared = table_of(step.pair, before, (*behind, step.pair_ends - z))
             out[i].append(shared)

@@ -4,8 +4,8 @@ Looking at all spans of a note costs frames x durations. Where that is more than
 g-th edge stands for those around it (never so coarse that a usual span is under ``_CELLS`` strides). What the
 posterior says on that grid opens a window for each note: all edges within it are looked at, the far field stays on
 the coarse grid. So no place is ruled out, however wrong a time is; what is lost is the detail of places that hold
-about 1 % of the probability (two posteriors differ by that much, see tests). A span found on the coarse grid is at
-last moved to its best edges within a stride.
+about 1 % of the probability (two posteriors differ by that much, see tests), and meanings of words never heard that
+hold next to none. A span found on the coarse grid is at last moved to its best edges within a stride.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Floats
+from align.matching.items import probability
 from align.matching.lattice import Lattice
 from align.matching.programme import best_spans, posteriors
 from align.matching.tables import Table, summed_edges
@@ -29,6 +30,7 @@ BUDGET = 3e8  # pairs of edges that one pass over all notes may look at
 _CELLS = 6  # strides that a usual span has at least
 _TAIL = 0.005  # probability beyond each side of a window
 _MARGIN = 2  # strides around it
+_LEAST = 1e-4  # probability of a meaning below which it is not looked at again
 
 
 def searched(lattice: Lattice, budget: float = BUDGET) -> tuple[Lattice, list[list[Table]]]:
@@ -48,18 +50,33 @@ def _opened(lattice: Lattice, budget: float) -> Lattice:
     """The planned lattice with windows where its posteriors say so; all edges of no use to any note are left out."""
     g = int(lattice.stride.min())
     if g < 2:
-        return narrowed(lattice, [summed_edges(own) for own in posteriors(lattice)], budget)
+        found = posteriors(lattice)
+        return narrowed(_pruned(lattice, found), [summed_edges(own) for own in found], budget)
     thin = lattice.thinned(g)
     thin.stride[thin.stride == 1] = 0
     is_far = thin.stride > 0
     thin.windows[is_far] = 0, -1, 0, -1
-    found = []
-    for own in posteriors(thin):
+    found = posteriors(thin)
+    edges = []
+    for own in found:
         first, onset, offset = summed_edges(own)
         apart = np.zeros((2, g * (len(onset) - 1) + 1))
         apart[:, ::g] = onset, offset
-        found.append((first * g, apart[0], apart[1]))
-    return narrowed(lattice, found, budget)
+        edges.append((first * g, apart[0], apart[1]))
+    return narrowed(_pruned(lattice, found), edges, budget)
+
+
+def _pruned(lattice: Lattice, found: Sequence[Sequence[Table]]) -> Lattice:
+    """The same without the meanings that hold next to no probability."""
+    meanings = lattice.meanings
+    if meanings is None:
+        return lattice
+    shares = np.zeros(meanings.weights.shape)
+    for row, own in zip(shares, found, strict=True):
+        for part, starts, ends in own[0].parts:
+            if part.meaning >= 0:
+                row[part.meaning] += probability(part, starts, ends)
+    return dataclasses.replace(lattice, meanings=meanings.without(shares < _LEAST))
 
 
 def planned(lattice: Lattice, budget: float = BUDGET) -> Lattice:

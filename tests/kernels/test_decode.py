@@ -70,7 +70,7 @@ def test_maxima_are_those_over_all_spans(problem):
         assert found[b] == pytest.approx(expected, abs=1e-9, rel=1e-12) or max(found[b], expected) < -1e29
 
 
-@pytest.mark.parametrize("slope", [0.0, 3.0, -3.0, 40.0, -40.0])
+@pytest.mark.parametrize("slope", [0.0, 3.0, -3.0, 6.0, -6.0, 40.0, -40.0])
 def test_sums_over_many_blocks_lose_nothing_whatever_the_scores(slope):
     """Longer than a block and steeper than what one scale holds, against the log-space loop."""
     rng = np.random.default_rng(5)

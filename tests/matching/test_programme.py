@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align.matching.duration_prior import NEVER
+from align.matching.items import probability
 from align.matching.lattice import Lattice
 from align.matching.meanings import Meant
 from align.matching.programme import best_spans, log_normaliser, posteriors
@@ -131,6 +132,14 @@ def test_posteriors_are_sums_over_all_placements(lattice, spacing):
         found[:, first : first + len(starts)] = starts, ends
         np.testing.assert_allclose(found, [onset[i], offset[i]], atol=1e-6)
         assert placed(tables) + nowhere[i] == pytest.approx(1.0, abs=1e-6)  # placed + skipped = 1
+
+
+@given(lattices())
+def test_a_span_is_of_one_of_its_meanings(lattice):
+    for own in posteriors(lattice):
+        for table in own:
+            found = [probability(*part) for part in table.parts]
+            assert sum(found) == pytest.approx(table.probability, abs=1e-6)
 
 
 @given(lattices(), st.floats(-1.0, 7.0), st.floats(0.25, 7.0))

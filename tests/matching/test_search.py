@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from align.answers import Evidence
+from align.answers import Evidence, Meanings
 from align.datatypes import Note, NoteTime
 from align.matching import place_notes, search
 from align.matching.lattice import build_lattice
@@ -58,6 +58,27 @@ def test_the_thinned_grid_and_windows_give_the_answers_of_all_edges(seed, is_tim
     lattice = dataclasses.replace(build_lattice(evidence, notes), skip=np.full(12, -1e9))
     used, _ = searched(lattice, BUDGET_HERE)
     np.testing.assert_allclose(refined_spans(used), refined_spans(lattice), atol=2)
+
+
+def test_meanings_that_hold_no_probability_are_looked_at_once():
+    """Note 0 means what its words say, note 1 something else, note 2 nothing that is here."""
+    n, rng = 1500, np.random.default_rng(3)
+    odds, other = rng.normal(-0.5, 0.3, (2, n, 3)).astype(np.float32)
+    odds[200:260, 0] += 1.5
+    other[600:660, 1] += 1.5
+    usual = np.tile([np.log(30.0), 0.5], (3, 1))
+    shares = np.full((3, 3), 0.1)
+    evidence = Evidence(
+        odds, HOP, 0, np.ones(n, bool), usual, odds, "t", meanings=Meanings(other, usual, shares)
+    )
+    lattice = build_lattice(evidence, tuple(Note(f"note {i}") for i in range(3)))
+    used, tables = searched(lattice, BUDGET_HERE)
+    assert used.stride.min() > 0 and [lattice.n_meanings(i) for i in range(3)] == [4, 4, 4]
+    assert used.n_meanings(0) == 1 and used.meanings.weights[1, 1] == lattice.meanings.weights[1, 1]
+    for own, reference in zip(tables, posteriors(lattice), strict=True):
+        assert placed(own) == pytest.approx(placed(reference), abs=0.005)
+        for one, other in zip(dense(own), dense(reference), strict=True):
+            assert np.abs(np.cumsum(one - other)).max() < 0.03
 
 
 def dense(tables):
