@@ -189,6 +189,14 @@ def span_scores(starts, durations, priors, runs, box, hole):
     return out
 
 
+def ordered_placements(durations, n, start=0):
+    """In how many ways spans of these durations lie one behind the other in n frames."""
+    if not durations:
+        return 1
+    starts = range(start, n - durations[0] + 1)
+    return sum(ordered_placements(durations[1:], n, a + durations[0]) for a in starts)
+
+
 def every_placement(n_notes, spans, share, start=0):
     """All ways to give notes in order a span from edge ``start`` on, or none, or the span of the note before.
 

@@ -36,6 +36,7 @@ F4 = npt.NDArray[np.float32]
 
 SHARPNESS = 0.5  # T, in spreads of the cosines of unrelated wordings
 SURPRISE = 1.0  # spreads above their mean from which a note is taken to mean a phrase
+NOTHING = 0.05  # captions have no words for much that is written
 FLOOR = 0.05  # e: strength below which a phrase's absence says nothing
 LOOKS = 8.0  # independent looks at a note's usual share of the recording
 FOREGROUND = Foreground(seen=0.5, unseen=-4.0)  # not every sound has its note
@@ -87,6 +88,7 @@ def evidence_from_captions(
         durations=_durations(made, meant),
         similarity=_log_odds(made.over(spans), _usual(made), meant).astype(np.float32),
         method="captions",
+        nothing=NOTHING,
         streams=tuple(stream.name for stream in session.streams),
         edges=np.rint(spans[1:, 0] / hop).astype(np.int64) - made.cells.first,
         gain=gain,

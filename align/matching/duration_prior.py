@@ -1,17 +1,21 @@
-"""How long what a note refers to lasts: log-normal, as log weights of whole frames or of strides of them."""
+"""How long what a note refers to lasts: log-normal, as log weights of whole frames or of strides of them; and how many
+places that leaves."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from align.datatypes import Floats
 
-__all__ = ["LARGEST", "NEVER", "log_durations", "thin_durations", "weighted"]
+__all__ = ["LARGEST", "NEVER", "log_durations", "log_places", "thin_durations", "weighted"]
 
 NEVER = -1e30
 _HARDLY = -1e29
 _TAIL = 3.5  # standard deviations of the log duration that count
 LARGEST = 700.0  # log of a number that float64 still holds
+_LEAST_FREE = 0.1  # of the frames: the sum of usual durations is not known better than that
 
 
 def log_durations(durations: Floats, hop: float, n_frames: int) -> Floats:
@@ -56,3 +60,22 @@ def weighted(durations: Floats, log_weight: float) -> Floats:
         log_weight: added to all.
     """
     return np.where(durations > _HARDLY, durations + log_weight, NEVER)
+
+
+def log_places(usual: Floats, n_frames: int) -> float:
+    """Log of how many places each note has, on geometric mean, when all of them are placed in order.
+
+    Spans of these durations that keep their order can lie in C(F + k, k) ways in n frames, where k is their number and
+    F the frames that they leave free, at least a tenth of all. One note may be anywhere; of many that leave most of the
+    time free each has e times its share of it; where all that happens has its note there is hardly a choice.
+
+    Args:
+        usual: (k,) frames that each tends to last.
+        n_frames: with data.
+
+    >>> round(log_places(np.array([30.0]), 100), 3) == round(math.log(71), 3)
+    True
+    """
+    k = len(usual)
+    free = max(n_frames - float(usual.sum()), _LEAST_FREE * n_frames)
+    return (math.lgamma(free + k + 1) - math.lgamma(free + 1) - math.lgamma(k + 1)) / max(1, k)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from align.answers import Evidence
 from align.datatypes import Floats, Note
 from align.matching.author_clocks import AuthorClock
-from align.matching.duration_prior import LARGEST, NEVER, log_durations, thin_durations
+from align.matching.duration_prior import LARGEST, NEVER, log_durations, log_places, thin_durations
 from align.matching.meanings import Meant, by_column, meant_of
 from align.matching.time_prior import time_windows
 
@@ -141,9 +141,9 @@ def build_lattice(
 ) -> Lattice:
     """Duration and time priors, the price of leaving a note out and what a span's edges weigh.
 
-    A placed note pays the log probability of its duration (log-normal, per text) and of its place: 1 / (frames
-    per note) when untimed, the height of its time window when timed and that is higher. A time that is looser than the
-    place in the order is so whether its note is placed or not. A skipped one pays
+    A placed note pays the log probability of its duration (log-normal, per text) and of its place: one of those that
+    the order leaves it (``log_places``) when untimed, the height of its time window when timed and that is higher. A
+    time that is looser than the place in the order is so whether its note is placed or not. A skipped one pays
     ``log(p_nothing / (1 - p_nothing))``. Every span may be anywhere: ``planned`` thins that out where it is much.
 
     Args:
@@ -158,7 +158,7 @@ def build_lattice(
     timed = priors[:, 2] > 0
     usual = np.exp(np.minimum(LARGEST, evidence.durations[:, 0])) / evidence.hop
     window = np.sqrt(2 * np.pi) * priors[:, 2] + 2 * priors[:, 1] + priors[:, 4] * usual
-    share = n_frames / max(1, n_notes)
+    share = np.exp(log_places(usual, int(evidence.observed.sum())))
     width = np.where(timed, np.minimum(window, share), share)
     # the price of a place goes with the duration, which every placement pays once
     price = np.log(np.maximum(width, 1.0))

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from align.answers import Evidence
 from align.datatypes import Note, NoteTime
-from align.matching.duration_prior import NEVER
+from align.matching.duration_prior import NEVER, log_places
 from align.matching.lattice import P_EDGE, build_lattice
+from tests import naive
 
 HOP = 0.5
 
@@ -57,7 +58,8 @@ def test_durations_are_a_distribution_times_the_share_of_a_place(n, durations):
     lattice = build_lattice(evidence_of(n, durations), notes_of(len(durations)))
     allowed = lattice.durations > NEVER
     assert not allowed[:, 0].any() and allowed[:, 1:].any(axis=1).all()
-    width = max(1.0, n / len(durations))
+    usual = np.exp([mean for mean, _ in durations]) / HOP
+    width = max(1.0, np.exp(log_places(usual, n)))
     total = np.where(allowed, np.exp(np.where(allowed, lattice.durations, 0.0)), 0.0).sum(axis=1)
     np.testing.assert_allclose(total * width, 1.0, rtol=1e-9)
     frames = np.arange(lattice.durations.shape[1])
@@ -71,6 +73,16 @@ def test_durations_are_a_distribution_times_the_share_of_a_place(n, durations):
             assert row[b] - row[a] == pytest.approx(expected, abs=1e-9)
 
 
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(0, 6))
+def test_places_are_all_ways_in_which_spans_of_these_durations_keep_their_order(durations, free):
+    n = sum(durations) + free
+    ways = naive.ordered_placements(durations, n)
+    if free >= 0.1 * n:
+        assert log_places(np.array(durations, float), n) == pytest.approx(np.log(ways) / len(durations))
+    else:  # durations are not known so well
+        assert log_places(np.array(durations, float), n) >= np.log(ways) / len(durations)
+
+
 def test_a_timed_note_pays_for_the_width_of_its_window():
     evidence = evidence_of(40, [[1.0, 0.5]] * 2)
     timed = build_lattice(evidence, notes_of(2, NoteTime(4.0, 6.0, 8.0)))
@@ -79,7 +91,9 @@ def test_a_timed_note_pays_for_the_width_of_its_window():
     sd = 0.5 * 2.0 / HOP  # half of the half width, in frames
     # and what the span itself covers, as the time may point anywhere into it
     width = np.sqrt(2 * np.pi) * sd + 2 * 2.0 / HOP + np.e / HOP
-    np.testing.assert_allclose((untimed.durations - timed.durations)[ok], np.log(width / 20))
+    np.testing.assert_allclose(
+        (untimed.durations - timed.durations)[ok], np.log(width) - log_places(np.full(2, np.e / HOP), 40)
+    )
 
 
 def test_a_loose_time_makes_a_place_no_dearer_than_none():
@@ -88,7 +102,9 @@ def test_a_loose_time_makes_a_place_no_dearer_than_none():
     untimed = build_lattice(evidence, notes_of(2))
     np.testing.assert_array_equal(timed.durations, untimed.durations)
     window = np.sqrt(2 * np.pi) * 30.0 / HOP + np.e / HOP
-    np.testing.assert_allclose(timed.loose, np.log(window / 20))  # placed or not
+    np.testing.assert_allclose(
+        timed.loose, np.log(window) - log_places(np.full(2, np.e / HOP), 40)
+    )  # placed or not
     assert not untimed.loose.any()
     tight = dataclasses.replace(evidence, lag_sd=1.0)
     assert not build_lattice(tight, notes_of(2, NoteTime(10.0, 10.0, 10.0))).loose.any()

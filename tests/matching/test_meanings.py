@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from align.answers import Evidence, Meanings
 from align.datatypes import Note
 from align.matching import place_notes
-from align.matching.duration_prior import NEVER
+from align.matching.duration_prior import NEVER, log_places
 from align.matching.lattice import Lattice, build_lattice
 from align.matching.meanings import Meant, by_column, meant_of
 from align.matching.programme import best_spans, posteriors
@@ -130,7 +130,7 @@ def meant(lattice: Lattice) -> Meant:
 
 def test_each_meaning_comes_with_its_share_of_the_note_and_the_price_of_its_place():
     lattice = lattice_with_meanings()
-    own, price = meant(lattice), np.log(24 / 3)
+    own, price = meant(lattice), log_places(np.full(3, 5.0 / HOP), int(lattice.observed.sum()))
     np.testing.assert_allclose(own.own, np.log([0.7, 1.0, 0.7]))
     expected = [[0.1, 0.2], [0.0, 0.0], [0.0, 0.3]]
     np.testing.assert_allclose(np.where(own.weights > NEVER, np.exp(own.weights + price), 0.0), expected)
@@ -139,7 +139,7 @@ def test_each_meaning_comes_with_its_share_of_the_note_and_the_price_of_its_plac
     ((k, durations),) = own.of(2)
     assert k == 1
     allowed = durations > NEVER
-    assert np.exp(durations[allowed]).sum() == pytest.approx(0.3 / 8)
+    assert np.exp(durations[allowed]).sum() == pytest.approx(0.3 * np.exp(-price))
     np.testing.assert_array_equal(allowed, own.durations[1] > NEVER)
 
 
