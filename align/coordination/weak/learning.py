@@ -4,8 +4,8 @@
    borrows from near texts (``gaussians.py``); how long it lasts is log-normal and borrows likewise.
 2. Expectation-maximisation (``rounds.py``) holds the share of the time of which no note speaks. That share is
    given, or that of five or more sessions whose spans are known, or found: the one that leaves least open of how
-   long notes of a text last and of what the frames are. With too small a share spans swallow what lies between
-   them, with too large a one notes find no room.
+   long notes of a text last and of what the frames are, between those that are tried. With too small a share spans
+   swallow what lies between them, with too large a one notes find no room.
 3. Captions say in general what a text may look like (``hints.py``): they count in the first round, and from round to
    round less. Where they have no words for the notes, and there are neither times nor a labelled session, much
    depends on where one starts: several starts, the best kept (``restarts.py``).
@@ -22,6 +22,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -46,13 +47,14 @@ from align.coordination.weak.rounds import (
 from align.datatypes import Floats
 from align.errors import InputError
 
-__all__ = ["learn_weakly"]
+__all__ = ["learn_weakly", "lowest_of_three"]
 
 _SHARES = (0.03, 0.06, *np.arange(0.1, 0.71, 0.05).round(2).tolist())  # of "nothing"
 _FIRST_SHARE, _STRIDES = 6, (2, 1)  # tried from 0.3 on, every second one first
 _DIMENSIONS = 20
 _CELLS_A_NOTE, _FINE_CELLS = 40.0, 80.0
 _ROUGH_CELLS, _ROUGH_SESSIONS = 20.0, 12  # where shares are tried
+_MOST_SESSIONS = 40  # on which the best and its neighbours are compared
 _ENOUGH_LABELLED = 5  # sessions that say how much time goes to no note; one may lie a fifth off
 _ALIKE_LENGTHS = 0.01  # deviation of a log duration below which nothing is gained
 _ALIKE = 0.75  # overlap of two texts' Gaussians from which they mean the same
@@ -106,7 +108,7 @@ def learn_weakly(
     if share is None and labelled and (regime is _STARTED or len(labelled) >= _ENOUGH_LABELLED):
         share = _nothing_share(labelled)
     if share is None:
-        share = _most_settled(_rough(weak, vocabulary), regime, rounds, tell)
+        share = _most_settled(_rough(weak, vocabulary), _some(scene, _MOST_SESSIONS), regime, rounds, tell)
     start = _start(scene, share, model.durations.of(vocabulary.vectors) if known else None)
     if regime is _ORDERED:
         belief = best_of_starts(scene, start, regime, rounds, model.plan.seed, tell)
@@ -152,25 +154,46 @@ def _check(belief: Belief) -> None:
         )
 
 
-def _most_settled(scene: Scene, regime: Regime, rounds: int, tell: Progress) -> float:
-    """Climb from share to neighbouring share while the rounds leave less open."""
-    tried: dict[int, float] = {}
+def _most_settled(rough: Scene, scene: Scene, regime: Regime, rounds: int, tell: Progress) -> float:
+    """The share of "nothing" under which the rounds leave least open.
 
-    def left_open(k: int) -> float:
-        if not 0 <= k < len(_SHARES):
-            return np.inf
-        if k not in tried:
-            stage = f"trying {_SHARES[k]:.0%} of nothing"
-            start = _start(scene, _SHARES[k], None)
-            found = annealed(scene, start, regime, rounds, lambda *at: tell(stage, *at))
-            tried[k] = _open_nats(scene, found, regime)
-        return tried[k]
+    On the rough scene from share to neighbouring share; then between that one's neighbours, where a parabola through
+    what the three leave open on the scene itself is lowest.
+    """
+
+    def left_open(scene: Scene, share: float) -> float:
+        stage = f"trying {share:.0%} of nothing"
+        found = annealed(scene, _start(scene, share, None), regime, rounds, lambda *at: tell(stage, *at))
+        return _open_nats(scene, found, regime)
+
+    @cache
+    def roughly(k: int) -> float:
+        return left_open(rough, _SHARES[k]) if 0 <= k < len(_SHARES) else np.inf
 
     best = _FIRST_SHARE
     for stride in _STRIDES:
-        while left_open(better := min((best - stride, best + stride), key=left_open)) < left_open(best):
+        while roughly(better := min((best - stride, best + stride), key=roughly)) < roughly(best):
             best = better
-    return _SHARES[best]
+    if not 0 < best < len(_SHARES) - 1:
+        return _SHARES[best]
+    near = _SHARES[best - 1 : best + 2]
+    return lowest_of_three(near, [left_open(scene, share) for share in near])
+
+
+def lowest_of_three(x: Sequence[float], y: Sequence[float]) -> float:
+    """Where the parabola through three points is lowest between the first and the last.
+
+    Args:
+        x: ascending.
+        y: a value at each.
+
+    >>> round(lowest_of_three([0.0, 1.0, 3.0], [1.0, 0.0, 4.0]), 3)
+    1.0
+    """
+    bent, slope, _ = np.polyfit(np.subtract(x, x[1]), y, 2)
+    if bent <= 0.0:
+        return x[int(np.argmin(y))]
+    return float(np.clip(x[1] - 0.5 * slope / bent, x[0], x[2]))
 
 
 def _open_nats(scene: Scene, belief: Belief, regime: Regime) -> float:
@@ -190,9 +213,12 @@ def _open_nats(scene: Scene, belief: Belief, regime: Regime) -> float:
 
 def _rough(weak: Weak, vocabulary: Vocabulary) -> Scene:
     """Some sessions on a coarser grid: enough to see under which share notes are placed surely."""
-    scene = _scene([], weak, vocabulary, _ROUGH_CELLS)
-    count = min(_ROUGH_SESSIONS, len(weak))
-    return part_of(scene, np.linspace(0, len(weak) - 1, count).round().astype(int).tolist())
+    return _some(_scene([], weak, vocabulary, _ROUGH_CELLS), _ROUGH_SESSIONS)
+
+
+def _some(scene: Scene, most: int) -> Scene:
+    n = len(scene.weak)
+    return part_of(scene, np.linspace(0, n - 1, min(most, n)).round().astype(int).tolist())
 
 
 def _start(scene: Scene, share: float, durations: Floats | None) -> Belief:

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from align.coordination import Coordination
 from align.coordination.inputs.examples import make_vocabulary, span_example, usable_notes
@@ -117,6 +119,14 @@ def test_the_share_of_nothing_is_found_when_nobody_tells(noisy, from_times):
     examples, *_ = prepared(noisy)
     truth = np.mean(np.concatenate([e.target for e in examples]) == -1)
     assert nothing_share(from_times[0]) == pytest.approx(truth, abs=0.1)
+
+
+@given(st.floats(0.1, 5.0), st.floats(-1.0, 2.0), st.floats(0.05, 0.95))
+def test_the_lowest_of_three_is_where_a_parabola_is_lowest_between_them(bent, lowest, middle):
+    x = [0.0, middle, 1.0]
+    found = weak.lowest_of_three(x, [bent * (at - lowest) ** 2 for at in x])
+    assert found == pytest.approx(min(1.0, max(0.0, lowest)), abs=1e-6)
+    assert weak.lowest_of_three(x, [-bent * (at - lowest) ** 2 for at in x]) in (0.0, 1.0)
 
 
 def test_without_a_share_asked_for_it_is_that_of_the_labelled_sessions(noisy):
