@@ -81,8 +81,8 @@ class _Algebra:
     advance: Callable[[Floats, Floats, float], Floats]
 
 
-def _log_sum(rows: Sequence[Floats]) -> Floats:
-    """Edge by edge."""
+def _summed(rows: Sequence[Floats]) -> Floats:
+    """Log of the sum of their exponentials, edge by edge."""
     if len(rows) == 1:
         return rows[0]
     top = np.maximum.reduce(rows)
@@ -90,6 +90,7 @@ def _log_sum(rows: Sequence[Floats]) -> Floats:
 
 
 def _best(rows: Sequence[Floats]) -> Floats:
+    """Edge by edge."""
     return np.maximum.reduce(rows)
 
 
@@ -103,7 +104,7 @@ def _advance_best(row: Floats, ends: Floats, skip: float) -> Floats:
     return np.maximum(np.maximum.accumulate(ends), row + skip)
 
 
-_SUM = _Algebra(forward, _log_sum, _advance)
+_SUM = _Algebra(forward, _summed, _advance)
 _BEST = _Algebra(forward_best, _best, _advance_best)
 
 
@@ -119,9 +120,9 @@ def _spread(
     return out
 
 
-def _place(part: Part) -> tuple[int, int, int]:
+def _place(part: Part) -> tuple[bool, int, int, int]:
     """Parts with the same edges have the same."""
-    return part.first, part.stride, len(part.start)
+    return part.is_far, part.first, part.stride, len(part.start)
 
 
 def _steps(
@@ -224,17 +225,17 @@ def posteriors(lattice: Lattice, spacing: int | None = None) -> list[list[Table]
     from_pair: Floats | None = None  # starts of the pair (i, i + 1)
     for i, step in steps:
         grid = step.row.grid
-        starts = _spread(step.single, after, grid, backward, _log_sum)
+        starts = _spread(step.single, after, grid, backward, _summed)
         behind = after.grid, after.values
         out[i].insert(
             0,
             table_of(step.single, (grid, step.row.values - z, starts), (*behind, step.own_ends - z)),
         )
-        begun = starts if from_pair is None else _log_sum([starts, from_pair])
+        begun = starts if from_pair is None else _summed([starts, from_pair])
         from_pair = None
         if step.pair:
             front = step.previous.grid
-            from_pair = _spread(step.pair, after, front, backward, _log_sum)
+            from_pair = _spread(step.pair, after, front, backward, _summed)
             before = front, step.previous.values - z, from_pair
             shared = table_of(step.pair, before, (*behind, step.pair_ends - z))
             out[i].append(shared)
