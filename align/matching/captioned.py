@@ -36,7 +36,7 @@ F4 = npt.NDArray[np.float32]
 
 SHARPNESS = 0.5  # T, in spreads of the cosines of unrelated wordings
 SURPRISE = 1.0  # spreads above their mean from which a note is taken to mean a phrase
-NOTHING = 0.05  # captions have no words for much that is written
+NOTHING = 0.1  # captions have no words for much that is written
 FLOOR = 0.05  # e: strength below which a phrase's absence says nothing
 LOOKS = 8.0  # independent looks at a note's usual share of the recording
 FOREGROUND = Foreground(seen=0.5, unseen=-4.0)  # not every sound has its note

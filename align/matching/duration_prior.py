@@ -62,20 +62,22 @@ def weighted(durations: Floats, log_weight: float) -> Floats:
     return np.where(durations > _HARDLY, durations + log_weight, NEVER)
 
 
-def log_places(usual: Floats, n_frames: int) -> float:
-    """Log of how many places each note has, on geometric mean, when all of them are placed in order.
+def log_places(usual: Floats, n_frames: int, is_placed: Floats | None = None) -> float:
+    """Log of how many places one note has among the others, all in order.
 
     Spans of these durations that keep their order can lie in C(F + k, k) ways in n frames, where k is their number and
-    F the frames that they leave free, at least a tenth of all. One note may be anywhere; of many that leave most of the
-    time free each has e times its share of it; where all that happens has its note there is hardly a choice.
+    F the frames that they leave free, at least a tenth of all. So the last of them multiplies the ways by (F + k) / k.
+    One note may be anywhere; where all that happens has its note there is hardly a choice.
 
     Args:
         usual: (k,) frames that each tends to last.
         n_frames: with data.
+        is_placed: (k,) probability that each is placed; default: all are. Expected number and frames count then.
 
     >>> round(math.exp(log_places(np.array([30.0]), 100)), 6)
     71.0
     """
-    k = len(usual)
-    free = max(n_frames - float(usual.sum()), _LEAST_FREE * n_frames)
-    return (math.lgamma(free + k + 1) - math.lgamma(free + 1) - math.lgamma(k + 1)) / max(1, k)
+    share = np.ones(len(usual)) if is_placed is None else is_placed
+    k = max(1.0, float(share.sum()))
+    free = max(n_frames - float(share @ usual), _LEAST_FREE * n_frames)
+    return math.log((free + k) / k)

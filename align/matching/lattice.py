@@ -16,13 +16,14 @@ from align.matching.duration_prior import LARGEST, NEVER, log_durations, log_pla
 from align.matching.meanings import Meant, by_column, meant_of
 from align.matching.time_prior import time_windows
 
-__all__ = ["Lattice", "build_lattice"]
+__all__ = ["Lattice", "build_lattice", "repriced"]
 
 Indices = npt.NDArray[np.int64]
 P_EDGE = (
     0.05  # share of the spans' edges that are expected on a change point; more misled where some are missed
 )
 _NEAR = 1  # frames from a change point that still count as on it
+_HARDLY_DEARER = 0.05  # nats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +35,8 @@ class Lattice:
     log width of the places that a note has; NEVER: barred. ``priors`` (n_notes, 5) as ``time_windows`` gives them;
     ``skip`` (n_notes,) log odds of leaving a note out; ``loose`` (n_notes,) what its time costs, placed or not, being
     looser than its place in the order; ``share`` (n_notes,) log odds that a note shares its span with
-    the next row's, NEVER: cannot; ``gain`` (n + 1,) log weight of a span's edge at each edge.
+    the next row's, NEVER: cannot; ``gain`` (n + 1,) log weight of a span's edge at each edge. ``places`` (n_notes, 3):
+    frames that each note usually lasts, how many places its time allows (inf untimed), the log width it pays for now.
 
     ``windows`` (n_notes, 4) int64: earliest and latest start, earliest and latest end, inclusive: where all spans
     are summed edge by edge. Outside them nothing is allowed where ``stride`` is 0; where it is g, every g-th
@@ -51,6 +53,7 @@ class Lattice:
     loose: Floats
     share: Floats
     gain: Floats
+    places: Floats
     windows: Indices
     stride: Indices
     meanings: Meant | None = None
@@ -90,6 +93,7 @@ class Lattice:
             priors=self.priors[index],
             skip=self.skip[index],
             loose=self.loose[index],
+            places=self.places[index],
             share=np.where(follows, self.share[index], NEVER),
             windows=self.windows[index],
             stride=self.stride[index],
@@ -158,10 +162,9 @@ def build_lattice(
     timed = priors[:, 2] > 0
     usual = np.exp(np.minimum(LARGEST, evidence.durations[:, 0])) / evidence.hop
     window = np.sqrt(2 * np.pi) * priors[:, 2] + 2 * priors[:, 1] + priors[:, 4] * usual
-    share = np.exp(log_places(usual, int(evidence.observed.sum())))
-    width = np.where(timed, np.minimum(window, share), share)
+    widest = np.where(timed, window, np.inf)
     # the price of a place goes with the duration, which every placement pays once
-    price = np.log(np.maximum(width, 1.0))
+    price = _price(usual, widest, int(evidence.observed.sum()))
     durations = log_durations(evidence.durations, evidence.hop, n_frames) - price[:, None]
     durations[durations < 0.5 * NEVER] = NEVER
     return Lattice(
@@ -174,10 +177,34 @@ def build_lattice(
         loose=np.where(timed, np.log(np.maximum(window, 1.0)) - price, 0.0),
         share=np.full(n_notes, NEVER),
         gain=_edge_gain(evidence),
+        places=np.column_stack([usual, widest, price]),
         windows=np.tile(np.asarray([0, n_frames, 0, n_frames], np.int64), (n_notes, 1)),
         stride=np.zeros(n_notes, np.int64),
         meanings=meant_of(evidence, price),
     )
+
+
+def repriced(lattice: Lattice, is_placed: Floats) -> Lattice:
+    """The same, each place at the price that it has where only these notes are placed, and within these frames.
+
+    Notes that are about nothing here take no time from the others. A dearer place is as good as a cheaper "nothing":
+    the difference goes to ``skip``. The lattice itself, where hardly anything would change.
+
+    Args:
+        lattice: frames that are not thinned.
+        is_placed: (n_notes,) probability that each note has a place.
+    """
+    usual, widest, paid = lattice.places.T
+    price = _price(usual, widest, int(lattice.observed.sum()), is_placed)
+    if np.abs(price - paid).max(initial=0.0) < _HARDLY_DEARER:
+        return lattice
+    places = np.column_stack([usual, widest, price])
+    return dataclasses.replace(lattice, skip=lattice.skip + price - paid, places=places)
+
+
+def _price(usual: Floats, widest: Floats, n_frames: int, is_placed: Floats | None = None) -> Floats:
+    places = np.exp(log_places(usual, n_frames, is_placed))
+    return np.log(np.maximum(np.minimum(widest, places), 1.0))
 
 
 def _edge_gain(evidence: Evidence) -> Floats:

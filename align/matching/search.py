@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from align.datatypes import Floats
 from align.matching.items import probability
-from align.matching.lattice import Lattice
+from align.matching.lattice import Lattice, repriced
 from align.matching.programme import best_spans, posteriors
-from align.matching.tables import Table, summed_edges
+from align.matching.tables import Table, placed, summed_edges
 
 __all__ = ["BUDGET", "narrowed", "planned", "refined_spans", "searched"]
 
@@ -36,6 +36,8 @@ _LEAST = 1e-4  # probability of a meaning below which it is not looked at again
 def searched(lattice: Lattice, budget: float = BUDGET) -> tuple[Lattice, list[list[Table]]]:
     """The lattice as it is best looked at, and the posteriors on it.
 
+    A first look says which notes are about nothing here; what a place costs is then reckoned without them.
+
     Args:
         lattice: as built.
         budget: pairs of edges a pass.
@@ -43,7 +45,14 @@ def searched(lattice: Lattice, budget: float = BUDGET) -> tuple[Lattice, list[li
     lattice = planned(lattice, budget)
     if lattice.stride.any():
         lattice = _opened(lattice, budget)
-    return lattice, posteriors(lattice)
+        return lattice, posteriors(lattice)
+    found = posteriors(lattice)
+    again = _repriced(lattice, found)
+    return again, found if again is lattice else posteriors(again)
+
+
+def _repriced(lattice: Lattice, found: Sequence[Sequence[Table]]) -> Lattice:
+    return repriced(lattice, np.asarray([placed(own) for own in found], np.float64))
 
 
 def _opened(lattice: Lattice, budget: float) -> Lattice:
@@ -51,7 +60,7 @@ def _opened(lattice: Lattice, budget: float) -> Lattice:
     g = int(lattice.stride.min())
     if g < 2:
         found = posteriors(lattice)
-        return narrowed(_pruned(lattice, found), [summed_edges(own) for own in found], budget)
+        return narrowed(_after(lattice, found), [summed_edges(own) for own in found], budget)
     thin = lattice.thinned(g)
     thin.stride[thin.stride == 1] = 0
     is_far = thin.stride > 0
@@ -63,11 +72,12 @@ def _opened(lattice: Lattice, budget: float) -> Lattice:
         apart = np.zeros((2, g * (len(onset) - 1) + 1))
         apart[:, ::g] = onset, offset
         edges.append((first * g, apart[0], apart[1]))
-    return narrowed(_pruned(lattice, found), edges, budget)
+    return narrowed(_after(lattice, found), edges, budget)
 
 
-def _pruned(lattice: Lattice, found: Sequence[Sequence[Table]]) -> Lattice:
-    """The same without the meanings that hold next to no probability."""
+def _after(lattice: Lattice, found: Sequence[Sequence[Table]]) -> Lattice:
+    """The same with places at their price, and without the meanings that hold next to no probability."""
+    lattice = _repriced(lattice, found)
     meanings = lattice.meanings
     if meanings is None:
         return lattice

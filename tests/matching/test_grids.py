@@ -77,6 +77,7 @@ def lattice_of(seed, n=97, n_notes=5):
         loose=np.zeros(n_notes),
         share=np.where(rng.random(n_notes) < 0.5, -1.0, NEVER),
         gain=rng.normal(0, 0.5, n + 1),
+        places=np.ones((n_notes, 3)),
         windows=windows,
         stride=np.where(is_hard, 0, stride),
     )

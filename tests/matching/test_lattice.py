@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from align.answers import Evidence
 from align.datatypes import Note, NoteTime
 from align.matching.duration_prior import NEVER, log_places
-from align.matching.lattice import P_EDGE, build_lattice
+from align.matching.lattice import P_EDGE, build_lattice, repriced
 from tests import naive
 
 HOP = 0.5
@@ -73,18 +73,38 @@ def test_durations_are_a_distribution_times_the_share_of_a_place(n, durations):
             assert row[b] - row[a] == pytest.approx(expected, abs=1e-9)
 
 
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(0, 6))
-def test_places_are_all_ways_in_which_spans_of_these_durations_keep_their_order(durations, free):
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 6))
+def test_a_note_multiplies_the_ways_in_which_spans_keep_their_order_by_its_places(durations, free):
     n = sum(durations) + free
     ways = naive.ordered_placements(durations, n)
+    without = naive.ordered_placements(durations[:-1], n - durations[-1])  # as much is free
     if free >= 0.1 * n:
-        assert log_places(np.array(durations, float), n) == pytest.approx(np.log(ways) / len(durations))
+        assert log_places(np.array(durations, float), n) == pytest.approx(np.log(ways / without))
     else:  # durations are not known so well
-        assert log_places(np.array(durations, float), n) >= np.log(ways) / len(durations)
+        assert log_places(np.array(durations, float), n) >= np.log(ways / without)
+
+
+@given(st.lists(st.tuples(st.floats(-1.0, 3.0), st.booleans()), min_size=1, max_size=6), st.booleans())
+def test_what_is_about_nothing_takes_no_time_from_the_others(notes, is_timed):
+    durations = np.array([[mean, 0.5] for mean, _ in notes])
+    is_placed = np.array([here for _, here in notes])
+    time = NoteTime(10.0, 10.0, 12.0) if is_timed else None
+    lattice = build_lattice(evidence_of(60, durations), notes_of(len(notes), time))
+    again = repriced(lattice, is_placed.astype(float))
+    alone = build_lattice(evidence_of(60, durations[is_placed]), notes_of(int(is_placed.sum()), time))
+    # the price may stand at the durations or, the other way round, at "nothing"
+    price = [
+        (row.skip - np.where(row.durations > NEVER, row.durations, NEVER).max(axis=1))
+        for row in (again, alone, lattice)
+    ]
+    np.testing.assert_allclose(price[0][is_placed], price[1], atol=0.05)
+    assert (price[0] >= price[2] - 1e-9).all()
+    assert repriced(lattice, np.ones(len(notes))) is lattice
+    assert again is lattice or not (repriced(again, is_placed.astype(float)).skip - again.skip).any()
 
 
 def test_a_timed_note_pays_for_the_width_of_its_window():
-    evidence = evidence_of(40, [[1.0, 0.5]] * 2)
+    evidence = evidence_of(80, [[1.0, 0.5]] * 2)
     timed = build_lattice(evidence, notes_of(2, NoteTime(4.0, 6.0, 8.0)))
     untimed = build_lattice(evidence, notes_of(2))
     ok = untimed.durations > NEVER
@@ -92,7 +112,7 @@ def test_a_timed_note_pays_for_the_width_of_its_window():
     # and what the span itself covers, as the time may point anywhere into it
     width = np.sqrt(2 * np.pi) * sd + 2 * 2.0 / HOP + np.e / HOP
     np.testing.assert_allclose(
-        (untimed.durations - timed.durations)[ok], np.log(width) - log_places(np.full(2, np.e / HOP), 40)
+        (untimed.durations - timed.durations)[ok], np.log(width) - log_places(np.full(2, np.e / HOP), 80)
     )
 
 
@@ -121,7 +141,7 @@ def test_leaving_out_costs_the_prior_odds():
 def test_rows_take_notes_and_keep_the_frames():
     lattice = build_lattice(evidence_of(9, [[1.0, 0.5], [2.0, 0.5], [0.0, 0.5]]), notes_of(3))
     some = lattice.rows([2, 0])
-    for name in ("durations", "priors", "skip", "loose", "columns", "windows", "stride"):
+    for name in ("durations", "priors", "skip", "loose", "places", "columns", "windows", "stride"):
         assert getattr(some, name).tolist() == getattr(lattice, name)[[2, 0]].tolist()
     np.testing.assert_array_equal(some.prefixes(slice(0, 2)), lattice.prefixes(slice(0, 3))[[2, 0]])
     assert some.odds is lattice.odds

@@ -31,6 +31,7 @@ def lattice_of(odds, durations, priors, skip, share, gain, observed):
         loose=np.zeros(n_notes),
         share=np.asarray(share, float),
         gain=np.asarray(gain, float),
+        places=np.ones((n_notes, 3)),
         windows=np.tile(np.array([0, n, 0, n]), (n_notes, 1)),
         stride=np.zeros(n_notes, np.int64),
     )

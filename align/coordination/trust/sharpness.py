@@ -41,6 +41,7 @@ _MOST_TRIALS = 32  # sessions on which candidates are compared, spread over the 
 _HALF_LEARNED = 20.0  # notes after which a network is believed half
 _FOREGROUND = 5.0  # looks at a frame: the background is told apart frame by frame
 _HALF = 0.5  # overlap from which a span is right
+_CLEARLY = 2.0  # standard errors
 _WORST = 1e-3  # a probability below it costs no more: one gross error must not decide
 
 
@@ -169,14 +170,14 @@ def _most_truthful(seen: Sequence[_Seen]) -> tuple[float, float]:
     """Sharpness and prior of "nothing" under which the truth is most probable.
 
     Both at once: the surer the frames are, the more a note of a new person that fits badly needs a low prior.
-    Then the prior goes back towards the usual one as far as the truth allows: while what it costs is within one
-    standard error, a few notes decided it.
+    Then the prior goes back towards the usual one as far as the truth allows: while what it costs is within two
+    standard errors, a few notes decided it.
     """
     logs = {(s, p): _log_of_truth(seen, s, p) for s in CANDIDATES for p in NOTHING_CANDIDATES}
     best = max(logs, key=lambda pair: float(logs[pair].mean()))
     for nothing in NOTHING_CANDIDATES:
         cost = logs[best] - logs[best[0], nothing]
-        if cost.mean() <= cost.std() / np.sqrt(cost.size):
+        if cost.mean() <= _CLEARLY * cost.std() / np.sqrt(cost.size):
             return best[0], nothing
     return best
 
