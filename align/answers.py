@@ -149,7 +149,8 @@ class Evidence:
 
     ``log_odds`` f4 (n_frames, n_notes) = log p(note | frame) - log p(nothing | frame); frame k covers
     ``[(first + k) hop, (first + k + 1) hop)`` seconds; ``observed`` (n_frames,) is False in a gap of all
-    streams. ``durations`` (n_notes, 2) mean and standard deviation of the log duration in seconds.
+    streams. ``durations`` (n_notes, 2) mean and standard deviation of the log duration in seconds, ``tails`` degrees of
+    freedom of its Student's t, 0: normal.
     ``similarity`` (rows, n_notes): what the log odds were made of, a row per segment or per frame.
     ``lag`` and ``lag_sd`` seconds: how far a written time must be moved to point into its span, and how
     loosely it does; ``reach`` in [0, 1]: 1 when it may point anywhere into the span, 0 at its middle alone.
@@ -178,6 +179,7 @@ class Evidence:
     gain: Floats = field(default_factory=lambda: np.zeros(0))
     strange: float = 0.0
     meanings: Meanings | None = None
+    tails: float = 0.0
 
     def __post_init__(self) -> None:
         log_odds = frozen_array(self.log_odds, np.float32)

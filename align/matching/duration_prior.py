@@ -1,5 +1,5 @@
-"""How long what a note refers to lasts: log-normal, as log weights of whole frames or of strides of them; and how many
-places that leaves."""
+"""How long what a note refers to lasts: log-normal or with heavier tails, as log weights of whole frames or of strides
+of them; and how many places that leaves."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ __all__ = ["LARGEST", "NEVER", "log_durations", "log_places", "thin_durations", 
 NEVER = -1e30
 _HARDLY = -1e29
 _TAIL = 3.5  # standard deviations of the log duration that count
+_HEAVY_TAIL = 5.0  # the same of Student's t
 LARGEST = 700.0  # log of a number that float64 still holds
 _LEAST_FREE = 0.1  # of the frames: the sum of usual durations is not known better than that
 
 
-def log_durations(durations: Floats, hop: float, n_frames: int) -> Floats:
-    """(n, longest + 1) log probability of each duration in frames; NEVER beyond 3.5 deviations.
+def log_durations(durations: Floats, hop: float, n_frames: int, tails: float = 0.0) -> Floats:
+    """(n, longest + 1) log probability of each duration in frames; NEVER beyond 3.5 deviations (heavy tails: 5).
 
     Args:
         durations: (n, 2) mean and standard deviation of the log seconds.
         hop: seconds a frame.
         n_frames: of the recording: nothing is longer.
+        tails: degrees of freedom of Student's t, which the log seconds then follow about that mean; 0: normal.
     """
-    mean, sd = durations[:, :1], durations[:, 1:]
-    upper = float(np.exp(min(LARGEST, (mean + _TAIL * sd).max(initial=0.0))) / hop)
+    mean, sd, reach = durations[:, :1], durations[:, 1:], _HEAVY_TAIL if tails else _TAIL
+    upper = float(np.exp(min(LARGEST, (mean + reach * sd).max(initial=0.0))) / hop)
     longest = int(min(n_frames, max(2.0, upper + 1.0)))
     frames = np.arange(longest + 1, dtype=np.float64)
     frames[0] = 1.0
     z = (np.log(frames * hop)[None, :] - mean) / sd
-    log = -0.5 * z * z - np.log(frames)[None, :]
+    log = -0.5 * (tails + 1.0) * np.log1p(z * z / tails) if tails else -0.5 * z * z
+    log = log - np.log(frames)[None, :]
     # the shortest allowed duration is at least one frame, even when the grid is coarse
     nearest = np.clip(np.rint(np.exp(np.minimum(LARGEST, mean)) / hop), 1.0, longest)
-    allowed = (np.abs(z) <= _TAIL) | (frames[None, :] == nearest)
+    allowed = (np.abs(z) <= reach) | (frames[None, :] == nearest)
     allowed[:, 0] = False
     log = np.where(allowed, log, NEVER)
     top = log.max(axis=1, keepdims=True)

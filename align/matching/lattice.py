@@ -165,7 +165,7 @@ def build_lattice(
     widest = np.where(timed, window, np.inf)
     # the price of a place goes with the duration, which every placement pays once
     price = _price(usual, widest, int(evidence.observed.sum()))
-    durations = log_durations(evidence.durations, evidence.hop, n_frames) - price[:, None]
+    durations = log_durations(evidence.durations, evidence.hop, n_frames, evidence.tails) - price[:, None]
     durations[durations < 0.5 * NEVER] = NEVER
     return Lattice(
         odds=by_column(evidence.log_odds, evidence.observed),

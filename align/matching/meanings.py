@@ -107,7 +107,7 @@ def meant_of(evidence: Evidence, price: Floats) -> Meant | None:
     shares = found.shares
     return Meant(
         odds=by_column(found.log_odds, evidence.observed),
-        durations=log_durations(found.durations, evidence.hop, len(evidence.observed)),
+        durations=log_durations(found.durations, evidence.hop, len(evidence.observed), evidence.tails),
         weights=np.where(shares > 0.0, np.log(np.maximum(shares, 1e-300)) - price[:, None], NEVER),
         own=np.log1p(-shares.sum(axis=1)),
     )

@@ -252,6 +252,7 @@ class Coordination:
             first=table.first,
             observed=table.observed,
             durations=durations,
+            tails=self.durations.tails,
             similarity=similarity,
             method="contrastive",
             lag=self.lag,
@@ -361,6 +362,8 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
     tensors["layout.shift"] = torch.from_numpy(layout.shift.copy())
     tensors["layout.scale"] = torch.from_numpy(layout.scale.copy())
     tensors["durations.weights"] = torch.from_numpy(durations.weights.copy())
+    if durations.spread is not None:
+        tensors["durations.spread"] = torch.from_numpy(durations.spread.copy())
     if model.familiar is not None:
         tensors |= parts_of(FAMILIAR, model.familiar)
     if model.heard is not None:
@@ -382,6 +385,7 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "reach": model.reach,
         "duration_mean": durations.mean,
         "duration_sd": durations.sd,
+        "duration_tails": durations.tails,
         "nothing": model.nothing,
         "calibration": calibration_out(model.calibration),
         "captions": model.captions,

@@ -16,6 +16,7 @@ from align.coordination.plan import TrainingPlan
 from align.coordination.saved.bundle import Coordination, new_coordinator
 from align.coordination.saved.model_format import (
     ABOUT,
+    DURATIONS,
     FAMILIAR,
     FORMAT,
     HEARD,
@@ -114,7 +115,7 @@ def _read_about(content: bytes) -> Mapping[str, Any]:
 def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     """The parts in their places; ValueError, RuntimeError and the like where they do not fit."""
     # the first models of format 2 had none of these
-    about = {"captions": 0.0, "heard": 0.0, "foreground": None, **about}
+    about = {"captions": 0.0, "heard": 0.0, "foreground": None, "duration_tails": 0.0, **about}
     check_numbers(about)
     tensors = _tensors(weights)
     settings = dict(about["plan"])
@@ -130,11 +131,13 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
     familiar = _popped(tensors, FAMILIAR)
     heard = _heard(float(about["heard"]), _popped(tensors, HEARD), plan.dimension)
     encoder = _known_encoder(about["text"])
+    lasting = _popped(tensors, DURATIONS)
+    tails = float(about["duration_tails"])
     durations = DurationModel(
-        float(about["duration_mean"]), tensors.pop("durations.weights").numpy(), float(about["duration_sd"])
+        float(about["duration_mean"]), sd=float(about["duration_sd"]), tails=tails, **lasting
     )
-    if durations.weights.shape != (encoder.dimension,):
-        raise ValueError("durations.weights has another dimension than the texts")
+    if any(part.shape != (encoder.dimension,) for part in lasting.values()):
+        raise ValueError("durations have another dimension than the texts")
     with torch.device("meta"):  # shapes only: what a file asks for is never allocated, only what it holds
         network = new_coordinator(layout, plan, encoder.dimension)
     network.load_state_dict(tensors, assign=True)

@@ -17,6 +17,7 @@ from align.errors import InputError
 
 __all__ = [
     "ABOUT",
+    "DURATIONS",
     "FAMILIAR",
     "FORMAT",
     "HEARD",
@@ -34,6 +35,7 @@ FORMAT = "align-coordination/2"
 WEIGHTS, ABOUT = "model.safetensors", "model.json"
 FAMILIAR = "familiar."  # what its tensors' names begin with; the first models of format 2 had none
 HEARD = "heard."  # the same
+DURATIONS = "durations."  # the same, of ``weights`` and ``spread``; the first ones had no ``spread``
 _TINY, _HUGE = 1e-30, 1e30
 _NUMBERS = {  # in the JSON: least and most
     "hop": (_TINY, _HUGE),
@@ -44,6 +46,7 @@ _NUMBERS = {  # in the JSON: least and most
     "reach": (0.0, 1.0),
     "duration_mean": (-_HUGE, _HUGE),
     "duration_sd": (_TINY, _HUGE),
+    "duration_tails": (0.0, _HUGE),
     "nothing": (1e-9, 1.0 - 1e-9),
     "captions": (0.0, 1.0),
 }
