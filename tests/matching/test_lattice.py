@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,9 +54,11 @@ def test_runs_are_the_unbroken_stretches_of_data(observed):
 @given(
     st.integers(1, 60),
     st.lists(st.tuples(st.floats(-2.0, 6.0), st.sampled_from([0.25, 0.6, 1.5])), min_size=1, max_size=3),
+    st.sampled_from([0.0, 4.0]),
 )
-def test_durations_are_a_distribution_times_the_share_of_a_place(n, durations):
-    lattice = build_lattice(evidence_of(n, durations), notes_of(len(durations)))
+def test_durations_are_a_distribution_times_the_share_of_a_place(n, durations, tails):
+    evidence = dataclasses.replace(evidence_of(n, durations), tails=tails)
+    lattice = build_lattice(evidence, notes_of(len(durations)))
     allowed = lattice.durations > NEVER
     assert not allowed[:, 0].any() and allowed[:, 1:].any(axis=1).all()
     usual = np.exp([mean for mean, _ in durations]) / HOP
@@ -66,10 +69,13 @@ def test_durations_are_a_distribution_times_the_share_of_a_place(n, durations):
     for row, ok, (mean, sd) in zip(lattice.durations, allowed, durations, strict=True):
         z = np.abs(np.log(np.maximum(frames, 1) * HOP) - mean) / sd
         nearest = np.clip(np.rint(np.exp(mean) / HOP), 1, len(frames) - 1)
-        assert (z[ok & (frames != nearest)] <= 3.5).all()  # the rest is too unlikely to look at
-        if ok.sum() > 1:  # log-normal: compare the ratio of two durations with the density's
+        assert (
+            z[ok & (frames != nearest)] <= (5.0 if tails else 3.5)
+        ).all()  # the rest is too unlikely to look at
+        if ok.sum() > 1:  # compare the ratio of two durations with the density's
             a, b = np.flatnonzero(ok)[[0, -1]]
-            expected = -0.5 * (z[b] ** 2 - z[a] ** 2) - np.log(b / a)
+            density = scipy.stats.t(tails) if tails else scipy.stats.norm()
+            expected = density.logpdf(z[b]) - density.logpdf(z[a]) - np.log(b / a)
             assert row[b] - row[a] == pytest.approx(expected, abs=1e-9)
 
 

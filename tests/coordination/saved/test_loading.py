@@ -155,7 +155,7 @@ def same_json(a, b):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("name", ["log_scale", "layout.shift", "durations.weights"])
+@pytest.mark.parametrize("name", ["log_scale", "layout.shift", "durations.weights", "durations.spread"])
 def test_M04_weights_that_are_not_finite_are_refused_on_load(folder, name, value):
     tensor = load((folder / "model.safetensors").read_bytes())[name].clone()
     tensor.view(-1)[0] = value
@@ -170,6 +170,7 @@ def test_M04_weights_that_are_not_finite_are_refused_on_load(folder, name, value
         {"lag": math.nan},
         {"lag_sd": -1.0},
         {"duration_sd": 0.0},
+        {"duration_tails": -1.0},
         {"hop": math.inf},
         {"reach": 1.5},
         {"reach": -0.1},
