@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from align.answers import Alignment, Evidence, Link
 from align.datatypes import Floats, Note
@@ -16,21 +17,23 @@ from align.matching.assignment import settle
 from align.matching.author_clocks import AuthorClock
 from align.matching.gaps import UNOBSERVED, gap_mass
 from align.matching.lattice import Lattice, build_lattice
-from align.matching.links import SURE, link_of
+from align.matching.links import SURE, link_of, other_places
 from align.matching.orders import best_order, start_order, swappable
 from align.matching.placeable import split_notes
 from align.matching.programme import log_normaliser
 from align.matching.search import planned, refined_spans, searched
 from align.matching.sharing import with_sharing
-from align.matching.tables import between_edges, mass_near, placed, summed_edges
+from align.matching.tables import Table, between_edges, mass_near, placed, summed_edges
 from align.matching.time_prior import decoding_order, on_session_clock
 
 __all__ = ["ORDERS", "Order", "decode_group", "group_score", "place_notes", "posterior_cover", "span_mass"]
 
+Indices = npt.NDArray[np.int64]
 Order = Literal["monotone", "partial", "free"]
 ORDERS = get_args(Order)
 _MOST_ORDERS = 300  # scored in search of the best partial order
 _LAST = -1e9  # price of leaving out a note that should be placed: paid only when there is no room
+_LIKELIER = 2.0  # times as probable another place is before a note leaves the best placement of all
 _SNAP = 1e-6  # frames by which an anchor may miss an edge and still be on it
 
 
@@ -118,7 +121,8 @@ def decode_group(lattice: Lattice, evidence: Evidence) -> list[Link]:
 
     Whether a note is placed at all is decided by the sum over all its spans: one span among hundreds always looks
     improbable beside "nowhere". The best placement of those that are probably placed gives the spans, edge by edge of
-    the grid; within half a frame the posterior then says where each boundary lies (``between_edges``).
+    the grid; where several notes compete for fewer places, that would send one of them where it hardly can be
+    (``_likelier``). Within half a frame the posterior then says where each boundary lies (``between_edges``).
 
     Args:
         lattice: rows in order.
@@ -130,10 +134,39 @@ def decode_group(lattice: Lattice, evidence: Evidence) -> list[Link]:
     if len(chosen):
         rows = lattice.rows(chosen.tolist())
         spans[chosen] = refined_spans(dataclasses.replace(rows, skip=np.full(len(chosen), _LAST)))
+        spans = _likelier(tables, spans)
     return [
         link_of(own, None if a < 0 else (a, b), evidence, lattice.first)
         for own, (a, b) in zip(tables, between_edges(tables, spans, lattice.observed).tolist(), strict=True)
     ]
+
+
+def _likelier(tables: Sequence[Sequence[Table]], spans: Indices) -> Indices:
+    """The spans, but for notes that are probably elsewhere: at less than 0.5, and half of what another place has.
+
+    Each of those goes to its most probable place that keeps the order, though another note may lie there: then they
+    compete, and their probabilities say so. The least probable first.
+
+    Args:
+        tables: of every note.
+        spans: (n_notes, 2) edges, in order; -1: not placed.
+    """
+    out = spans.copy()
+    at = np.flatnonzero(spans[:, 0] >= 0).tolist()
+    held = [mass_near(tables[i], (spans[i, 0], spans[i, 1])) for i in at]
+    for k in np.argsort(held, kind="stable").tolist():
+        if held[k] >= SURE:
+            break
+        low = out[at[k - 1]] if k else np.zeros(2, np.int64)
+        high = out[at[k + 1]] if k + 1 < len(at) else np.full(2, np.iinfo(np.int64).max)
+        most = _LIKELIER * held[k]
+        for place in other_places(tables[at[k]], (spans[at[k], 0], spans[at[k], 1])):
+            kept = np.clip(np.asarray(place, np.int64), low, high)
+            if np.abs(kept - place).max() <= 1 and kept[0] < kept[1]:  # a frame off another note's is there
+                mass = mass_near(tables[at[k]], (kept[0], kept[1]))
+                if mass > most:
+                    most, out[at[k]] = mass, kept
+    return out
 
 
 def group_score(lattice: Lattice) -> float:

@@ -10,7 +10,7 @@ from align.answers import Edge, Evidence, Link
 from align.datatypes import Floats
 from align.matching.tables import Table, likeliest_from, mass_near, placed, summed_edges
 
-__all__ = ["SURE", "link_of"]
+__all__ = ["SURE", "link_of", "other_places"]
 
 ALTERNATIVES = 3
 SURE = 0.5
@@ -32,7 +32,7 @@ def link_of(
         first: edge of that grid from which the tables and the span count.
     """
     origin = evidence.first + first
-    others = [(*_seconds(c, origin, evidence.hop), mass_near(tables, c)) for c in _other_places(tables, span)]
+    others = [(*_seconds(c, origin, evidence.hop), mass_near(tables, c)) for c in other_places(tables, span)]
     others = sorted((o for o in others if o[2] >= _LEAST), key=lambda o: -o[2])[:ALTERNATIVES]
     if span is None:
         return Link("unmatched", None, 1.0 - placed(tables), tuple(others))
@@ -69,8 +69,13 @@ def _edge(weights: Floats, seconds: Floats, answer: float, hop: float) -> Edge:
     return Edge(float(min(low, answer)), float(max(high, answer)), min(1.0, close))
 
 
-def _other_places(tables: Sequence[Table], answer: tuple[float, float] | None) -> list[tuple[float, float]]:
-    """The best few (start, end) that overlap neither the answer nor one another, best first."""
+def other_places(tables: Sequence[Table], answer: tuple[float, float] | None) -> list[tuple[float, float]]:
+    """The best few (start, end) that overlap neither the answer nor one another, best first.
+
+    Args:
+        tables: the note's, from ``posteriors``.
+        answer: edges of the answer, if any.
+    """
     own = tables[0]
     free = own.onset.copy()
     if answer is not None:  # a span that starts here is mostly the answer again
