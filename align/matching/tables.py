@@ -117,7 +117,9 @@ def between_edges(
     own_mean = np.stack([out[which == k].mean(axis=0) for k in range(len(places))]) if len(places) else out
     meets = np.flatnonzero((places[:-1, 1] == places[1:, 0]) & (places[:-1, 0] >= 0))
     own_mean[meets, 1] = own_mean[meets + 1, 0] = 0.5 * (own_mean[meets, 1] + own_mean[meets + 1, 0])
-    return own_mean[which]
+    found, is_placed = own_mean[which], spans[:, 0] >= 0
+    found[is_placed] = np.maximum.accumulate(found[is_placed], axis=0)  # spans that overlap stay in order
+    return found
 
 
 def _expected(weights: Floats, first: int, edge: int, observed: npt.NDArray[np.bool_]) -> float:

@@ -13,7 +13,7 @@ from align.datatypes import Note
 from align.matching import decode, place_notes
 from align.matching.lattice import build_lattice
 from align.matching.search import refined_spans, searched
-from align.matching.tables import mass_near, placed
+from align.matching.tables import between_edges, mass_near, placed
 
 HOP = 0.5
 NOWHERE_IS_DEAR = 1e-6
@@ -59,6 +59,8 @@ def test_only_improbable_notes_move_and_the_order_stays(seed, n_notes, height):
     lattice, tables = searched(build_lattice(evidence_of(odds, 2.5, NOWHERE_IS_DEAR, 0.5), notes_of(n_notes)))
     spans = refined_spans(dataclasses.replace(lattice, skip=np.full(n_notes, -1e9)))
     found = decode._likelier(tables, spans)
+    finer = between_edges(tables, found, lattice.observed)[found[:, 0] >= 0]
+    assert (np.diff(finer, axis=0) >= 0).all()
     at = spans[:, 0] >= 0
     assert (found[~at] == -1).all() and (found[at, 0] < found[at, 1]).all()
     assert (np.diff(found[at], axis=0) >= 0).all()
