@@ -48,7 +48,7 @@ def fit_durations(
     weight: npt.NDArray[np.float64] | None = None,
 ) -> DurationModel:
     """Ridge regression of log seconds on text vectors, and of the log variance of what that leaves (multiplicative
-    heteroscedasticity, Harvey 1976, equation 1, with a ridge).
+    heteroscedasticity, Harvey 1976, Econometrica 44(3), with a ridge).
 
     Args:
         vectors: (n, d) one row per note.
