@@ -15,6 +15,7 @@ __all__ = ["DurationModel", "fit_durations"]
 
 _LEAST_SD = 0.25
 _RIDGE = 1.0
+_MOST_LOG = 20.0  # of how a text's spread compares with all texts'
 _TAILS = 4.0  # people who are new are not spread as narrowly as those who were seen
 
 
@@ -38,7 +39,8 @@ class DurationModel:
         mean = self.mean + x @ self.weights.astype(np.float64)
         sd = np.full(len(mean), self.sd)
         if self.spread is not None:
-            sd = np.maximum(_LEAST_SD, self.sd * np.exp(0.5 * x @ self.spread.astype(np.float64)))
+            log = np.clip(0.5 * x @ self.spread.astype(np.float64), -_MOST_LOG, _MOST_LOG)
+            sd = np.maximum(_LEAST_SD, self.sd * np.exp(log))
         return np.column_stack([mean, sd])
 
 
