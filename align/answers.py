@@ -187,6 +187,8 @@ class Evidence:
             raise ParameterError("log_odds", "NaN or infinite", "finite numbers")
         if not 0.0 < self.nothing < 1.0:
             raise ParameterError("nothing", self.nothing, "between 0 and 1")
+        if not 0.0 <= self.tails < np.inf:
+            raise ParameterError("tails", self.tails, "0 or degrees of freedom")
         n_frames, n_notes = log_odds.shape
         if self.observed.shape != (n_frames,) or self.durations.shape != (n_notes, 2):
             raise ParameterError(

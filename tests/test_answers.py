@@ -139,6 +139,9 @@ def test_evidence_is_finite_frozen_and_fits_together() -> None:
         {"log_odds": np.full((4, 2), np.nan)},
         {"observed": np.ones(3, bool)},
         {"durations": np.zeros((3, 2))},
+        {"tails": -1.0},
+        {"tails": np.nan},
+        {"tails": np.inf},
         {"meanings": Meanings(np.zeros((4, 1)), np.zeros((1, 2)), np.zeros((3, 1)))},
     ):
         with pytest.raises(ParameterError):

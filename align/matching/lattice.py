@@ -36,7 +36,7 @@ class Lattice:
     ``skip`` (n_notes,) log odds of leaving a note out; ``loose`` (n_notes,) what its time costs, placed or not, being
     looser than its place in the order; ``share`` (n_notes,) log odds that a note shares its span with
     the next row's, NEVER: cannot; ``gain`` (n + 1,) log weight of a span's edge at each edge. ``places`` (n_notes, 3):
-    frames that each note usually lasts, how many places its time allows (inf untimed), the log width it pays for now.
+    frames that each note usually lasts, log width of the places that its time allows (inf untimed) and that it pays.
 
     ``windows`` (n_notes, 4) int64: earliest and latest start, earliest and latest end, inclusive: where all spans
     are summed edge by edge. Outside them nothing is allowed where ``stride`` is 0; where it is g, every g-th
@@ -162,9 +162,9 @@ def build_lattice(
     timed = priors[:, 2] > 0
     usual = np.exp(np.minimum(LARGEST, evidence.durations[:, 0])) / evidence.hop
     window = np.sqrt(2 * np.pi) * priors[:, 2] + 2 * priors[:, 1] + priors[:, 4] * usual
-    widest = np.where(timed, window, np.inf)
+    widest = np.where(timed, np.log(np.maximum(window, 1.0)), np.inf)
     # the price of a place goes with the duration, which every placement pays once
-    price = _price(usual, widest, int(evidence.observed.sum()))
+    price = np.minimum(widest, log_places(usual, int(evidence.observed.sum())))
     durations = log_durations(evidence.durations, evidence.hop, n_frames, evidence.tails) - price[:, None]
     durations[durations < 0.5 * NEVER] = NEVER
     return Lattice(
@@ -174,7 +174,7 @@ def build_lattice(
         durations=durations,
         priors=priors,
         skip=np.full(n_notes, np.log(nothing / (1.0 - nothing))),
-        loose=np.where(timed, np.log(np.maximum(window, 1.0)) - price, 0.0),
+        loose=np.where(timed, widest - price, 0.0),
         share=np.full(n_notes, NEVER),
         gain=_edge_gain(evidence),
         places=np.column_stack([usual, widest, price]),
@@ -195,16 +195,11 @@ def repriced(lattice: Lattice, is_placed: Floats) -> Lattice:
         is_placed: (n_notes,) probability that each note has a place.
     """
     usual, widest, paid = lattice.places.T
-    price = _price(usual, widest, int(lattice.observed.sum()), is_placed)
+    price = np.minimum(widest, log_places(usual, int(lattice.observed.sum()), is_placed))
     if np.abs(price - paid).max(initial=0.0) < _HARDLY_DEARER:
         return lattice
     places = np.column_stack([usual, widest, price])
     return dataclasses.replace(lattice, skip=lattice.skip + price - paid, places=places)
-
-
-def _price(usual: Floats, widest: Floats, n_frames: int, is_placed: Floats | None = None) -> Floats:
-    places = np.exp(log_places(usual, n_frames, is_placed))
-    return np.log(np.maximum(np.minimum(widest, places), 1.0))
 
 
 def _edge_gain(evidence: Evidence) -> Floats:

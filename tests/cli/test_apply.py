@@ -72,7 +72,7 @@ def test_one_wrong_link_corrected_makes_the_others_better(finished: Path, applie
     before, after = (span_iou(spans(out), truth()) for out in (finished / "out", applied))
     others = np.arange(len(after)) != NOTE
     assert before[NOTE] < 0.3 and after[NOTE] == 1.0
-    assert after[others].mean() > before[others].mean() + 0.1
+    assert (after >= before - 0.05)[others].all() and after[others].mean() > before[others].mean() + 0.1
     # what was right stays; boundaries are refined within a frame, so those of notes that stay move a little
     right = others & (before >= 0.5)
     assert right.sum() >= 2 and (after >= before - 0.001)[right].all()

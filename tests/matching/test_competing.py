@@ -40,7 +40,7 @@ def test_three_notes_on_two_events_all_lie_on_an_event():
         assert min(np.abs(np.subtract(link.span, event)).max() for event in events) <= HOP
     starts, ends = answer.spans.T
     assert (np.diff(starts) >= 0).all() and (np.diff(ends) >= 0).all()
-    assert sorted(link.status for link in answer.links).count("aligned") < 3
+    assert [link.status for link in answer.links].count("aligned") < 3
 
 
 def test_each_has_its_own_event_where_there_are_as_many():

@@ -69,9 +69,8 @@ def test_durations_are_a_distribution_times_the_share_of_a_place(n, durations, t
     for row, ok, (mean, sd) in zip(lattice.durations, allowed, durations, strict=True):
         z = np.abs(np.log(np.maximum(frames, 1) * HOP) - mean) / sd
         nearest = np.clip(np.rint(np.exp(mean) / HOP), 1, len(frames) - 1)
-        assert (
-            z[ok & (frames != nearest)] <= (5.0 if tails else 3.5)
-        ).all()  # the rest is too unlikely to look at
+        reach = 5.0 if tails else 3.5  # the rest is too unlikely to look at
+        assert (z[ok & (frames != nearest)] <= reach).all()
         if ok.sum() > 1:  # compare the ratio of two durations with the density's
             a, b = np.flatnonzero(ok)[[0, -1]]
             density = scipy.stats.t(tails) if tails else scipy.stats.norm()

@@ -13,18 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Floats
+from align.matching.duration_prior import LARGEST, NEVER, log_durations
 
 __all__ = ["Occurrence", "occurrences"]
 
 Indices = npt.NDArray[np.int64]
-NEVER = -1e30
-_TAIL = 3.5  # standard deviations of the log duration that count
 _CELLS = 16  # frames of a usual span that are told apart while searching
 _SHARE = 0.1  # of the time that something is expected to take before the recording is looked at
 _MOST_SHARE = 0.99
 _ROUNDS = 3
 _SPARE = 2  # places looked at for one that is given
-_LARGEST = 700.0  # log of a number that float64 still holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def occurrences(
         At most k: fewer where no more fit side by side.
     """
     mean, sd = duration
-    usual = float(np.exp(np.clip(mean, 0.0, _LARGEST)))
+    usual = float(np.exp(np.clip(mean, 0.0, LARGEST)))
     step = max(1, int(usual / _CELLS))
     odds = np.where(observed, log_odds, np.float32(0.0)).astype(np.float64)
     n = -(-len(odds) // step)
@@ -108,8 +106,8 @@ def _places(
     n = len(odds)
     if n == 0 or not observed.any():
         return []
-    usual = max(1.0, float(np.exp(min(_LARGEST, duration[0]))))
-    shape = _log_durations(duration, n)
+    usual = max(1.0, float(np.exp(min(LARGEST, duration[0]))))
+    shape = log_durations(np.asarray([duration]), 1.0, n)[0]
     prefix = np.concatenate([[0.0], np.cumsum(odds)])
     lowest = _lowest_starts(observed)
     back = _lowest_starts(observed[::-1])
@@ -180,21 +178,6 @@ def _mass_about(grid: _Grid, total: Floats, rest: Floats, span: tuple[int, int])
     log = (total - grid.prefix)[a][:, None] + (grid.prefix + rest)[b][None, :] - total[-1]
     log = np.where(alike, log + grid.durations[np.clip(width, 0, longest)], NEVER)
     return float(min(1.0, np.exp(np.minimum(log, 0.0))[alike].sum()))
-
-
-def _log_durations(duration: tuple[float, float], n: int) -> Floats:
-    """(longest + 1,) log-normal probability of each whole number of frames, NEVER beyond 3.5 deviations."""
-    mean, sd = duration
-    longest = int(min(n, max(2.0, np.exp(min(_LARGEST, mean + _TAIL * sd)) + 1.0)))
-    frames = np.arange(longest + 1, dtype=np.float64)
-    frames[0] = 1.0
-    z = (np.log(frames) - mean) / sd
-    nearest = np.clip(np.rint(np.exp(min(_LARGEST, mean))), 1.0, longest)
-    allowed = (np.abs(z) <= _TAIL) | (frames == nearest)
-    allowed[0] = False
-    log = np.where(allowed, -0.5 * z * z - np.log(frames), NEVER)
-    top = float(log.max())
-    return np.where(allowed, log - top - np.log(np.exp(log - top).sum()), NEVER)
 
 
 def _lowest_starts(observed: npt.NDArray[np.bool_]) -> Indices:
