@@ -2,7 +2,7 @@
 
     python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
                                    [--labelled 0] [--asked written second third paraphrased foreign timed]
-                                   [--only-learned] [--every 1] [--turned 0] [--words-alone]
+                                   [--only-learned] [--every 1] [--turned 0] [--without NAME ...] [--words-alone]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
 people's true spans (or, with --notes, on those notes alone, but for so many --labelled sessions, drawn by the seed,
@@ -18,7 +18,8 @@ can be asked in other ways:
 - ``timed``: the notes carry the times of the file that --notes names.
 
 With --every N only every N-th event of a test session has a note; with --turned D its sensors sat turned by D degrees
-about an axis drawn for each session; with --words-alone notes in words that training never heard mean what they say
+about an axis drawn for each session; with --without NAME they lack the streams called so, and the channels in whose
+name it stands; with --words-alone notes in words that training never heard mean what they say
 and nothing else. With --unseen-wording one wording of every label is kept out of
 training, and all test notes are reworded to it.
 Baselines that hang on no seed run with the first alone.
@@ -137,6 +138,18 @@ def turned(session: Session, degrees: float) -> Session:
     return turned_session(session, rotation(rng.normal(size=3), np.radians(degrees)))
 
 
+def lacking(session: Session, names: Sequence[str]) -> Session:
+    """The session without the streams of these names, and without the channels in whose name one of them stands."""
+    streams = []
+    for stream in session.streams:
+        kept = [i for i, c in enumerate(stream.channels) if not any(name in c for name in names)]
+        if stream.name not in names and kept:
+            channels, units = ([own[i] for i in kept] for own in (stream.channels, stream.units))
+            fewer = {"values": stream.values[:, kept], "channels": tuple(channels), "units": tuple(units)}
+            streams.append(dataclasses.replace(stream, **fewer))
+    return dataclasses.replace(session, streams=tuple(streams))
+
+
 def paraphrased(session: Session, seed: int = 0) -> Session:
     """The session with untimed notes that say its true spans in other words, as the grammar draws them."""
     rng = np.random.default_rng([seed, *session.name.encode()])
@@ -228,7 +241,7 @@ def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tu
             none = {k: getattr(model.heard, k)[:0] for k in ("texts", "meanings", "durations")}
             model = dataclasses.replace(model, heard=dataclasses.replace(model.heard, **none))
         for kind, ask in asks.items():
-            put = [ask(turned(thinned(s, options.every), options.turned)) for s in test]
+            put = [lacking(ask(turned(thinned(s, options.every), options.turned)), options.without) for s in test]
             for method in answers[kind]:
                 answers[kind][method] += by_method(method, model, put)
         so_far = {kind: round(pool(found["contrastive"]).mean_iou, 4) for kind, found in answers.items()}
@@ -314,6 +327,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--every", type=int, default=1, help="notes of every so many-th event alone")
     parser.add_argument(
         "--turned", type=float, default=0.0, help="degrees that test sessions' sensors are turned"
+    )
+    parser.add_argument(
+        "--without", nargs="+", default=[], metavar="NAME", help="streams and channels that test sessions lack"
     )
     parser.add_argument("--words-alone", action="store_true", help="unheard words mean what they say")
     parser.add_argument("--only-learned", action="store_true", help="no baselines")

@@ -100,7 +100,7 @@ class TrainingPlan:
     dropout: float = 0.2
     layers: int = 8
     heads: int = 6
-    augment: tuple[str, ...] = ("rotate",)
+    augment: tuple[str, ...] = ("rotate", "drop-channels", "drop-streams")
     longest: int = 4096
     rounds: int = 14
     nothing_share: float | None = None

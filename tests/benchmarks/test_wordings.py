@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from align.datatypes import Session, Span, Stream
-from benchmarks.alignment import SETS, WORDINGS, asked, paraphrased, truth_of, wordings
+from benchmarks.alignment import SETS, WORDINGS, asked, lacking, paraphrased, truth_of, wordings
 
 DATA = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
 
@@ -60,3 +60,15 @@ def test_the_wordings_are_of_the_labels_and_none_of_the_data_or_of_another_file(
         texts = {text.casefold() for own in found.values() for text in own}
         assert not known & texts
         known |= texts
+
+
+def test_streams_and_channels_that_are_named_are_left_out():
+    values = np.arange(12.0).reshape(3, 4)
+    phone = Stream(values, 1.0, "phone", channels=("acc_x", "gyro_x", "acc_y", "gyro_y"), units=("g", "", "g", ""))
+    watch = Stream(values[:, :1], 1.0, "watch", channels=("gyro_z",))
+    found = lacking(Session("p1", (phone, watch), ()), ["gyro"])
+    (kept,) = found.streams
+    assert kept.channels == ("acc_x", "acc_y") and kept.units == ("g", "g")
+    np.testing.assert_array_equal(kept.values, values[:, ::2])
+    assert [s.name for s in lacking(Session("p1", (phone, watch), ()), ["phone"]).streams] == ["watch"]
+    assert lacking(Session("p1", (phone, watch), ()), []).streams[0].channels == phone.channels

@@ -24,6 +24,15 @@ from tests.coordination.sessions import TINY, made_session, true_spans, untold
 QUICK = dataclasses.replace(TINY, epochs=1)
 
 
+def on_both_arms(session):
+    """The same with a second stream, which shows what happens more clearly than the first."""
+    (left,) = session.streams
+    noise = np.random.default_rng([*session.name.encode()]).normal(0.0, 2.0, left.values.shape)
+    right = dataclasses.replace(left, values=left.values.copy(), name="right")
+    left = dataclasses.replace(left, values=(left.values + noise).astype(np.float32))
+    return dataclasses.replace(session, streams=(left, right))
+
+
 def mean_iou(model, seeds=(50, 51, 52)):
     found = []
     for seed in seeds:
@@ -41,6 +50,19 @@ def test_another_wording_of_what_was_learned_is_understood(trained):
     reworded = tuple(Note(note.text.replace("waved", "waving")) for note in session.notes)
     alignment = align.match(Session("s", session.streams, reworded), trained)
     assert span_iou(alignment.spans, true_spans(session)).mean() > 0.6
+
+
+def test_a_session_that_lacks_a_stream_of_training_is_aligned():
+    """The default plan lets streams and channels be missing at times in training."""
+    lessons = [on_both_arms(made_session(seed, n_notes=8)) for seed in range(8)]
+    found = {}
+    for augment in ((), TrainingPlan().augment):
+        model = fit_coordination(lessons, dataclasses.replace(TINY, augment=augment, epochs=40))
+        whole = [on_both_arms(made_session(seed)) for seed in range(50, 54)]
+        asked = [dataclasses.replace(s, streams=s.streams[:1]) for s in whole]
+        iou = [span_iou(align.match(untold(s), model).spans, true_spans(s)) for s in asked]
+        found[augment] = float(np.concatenate(iou).mean())
+    assert found[TrainingPlan().augment] > max(0.65, found[()] + 0.15)
 
 
 def test_sessions_without_truth_teach_by_the_times_of_their_notes():
