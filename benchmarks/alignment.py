@@ -241,7 +241,9 @@ def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tu
             none = {k: getattr(model.heard, k)[:0] for k in ("texts", "meanings", "durations")}
             model = dataclasses.replace(model, heard=dataclasses.replace(model.heard, **none))
         for kind, ask in asks.items():
-            put = [lacking(ask(turned(thinned(s, options.every), options.turned)), options.without) for s in test]
+            put = [
+                lacking(ask(turned(thinned(s, options.every), options.turned)), options.without) for s in test
+            ]
             for method in answers[kind]:
                 answers[kind][method] += by_method(method, model, put)
         so_far = {kind: round(pool(found["contrastive"]).mean_iou, 4) for kind, found in answers.items()}
@@ -329,7 +331,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--turned", type=float, default=0.0, help="degrees that test sessions' sensors are turned"
     )
     parser.add_argument(
-        "--without", nargs="+", default=[], metavar="NAME", help="streams and channels that test sessions lack"
+        "--without",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="streams and channels that test sessions lack",
     )
     parser.add_argument("--words-alone", action="store_true", help="unheard words mean what they say")
     parser.add_argument("--only-learned", action="store_true", help="no baselines")

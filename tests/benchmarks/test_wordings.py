@@ -64,7 +64,9 @@ def test_the_wordings_are_of_the_labels_and_none_of_the_data_or_of_another_file(
 
 def test_streams_and_channels_that_are_named_are_left_out():
     values = np.arange(12.0).reshape(3, 4)
-    phone = Stream(values, 1.0, "phone", channels=("acc_x", "gyro_x", "acc_y", "gyro_y"), units=("g", "", "g", ""))
+    phone = Stream(
+        values, 1.0, "phone", channels=("acc_x", "gyro_x", "acc_y", "gyro_y"), units=("g", "", "g", "")
+    )
     watch = Stream(values[:, :1], 1.0, "watch", channels=("gyro_z",))
     found = lacking(Session("p1", (phone, watch), ()), ["gyro"])
     (kept,) = found.streams

@@ -31,10 +31,10 @@ from align.matching.gains import joint_gain
 
 __all__ = ["Confidence", "fit_confidence", "usual_sharpness"]
 
-CANDIDATES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+CANDIDATES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # ascending
 USUAL_NOTHING = 0.02
 FOREGROUND_CANDIDATES = (1.0, 0.5, 0.25, 0.0, 2.0)  # times the usual weight; the first of equals is taken
-NOTHING_CANDIDATES = (USUAL_NOTHING, 2e-3, 2e-4, 2e-5, 0.1)  # the first of equals is taken
+NOTHING_CANDIDATES = (0.03, 2e-3, 2e-4, 2e-5, 0.1)  # the first of equals is taken
 _LEAST_SESSIONS = 8  # below that nothing is held out
 _HELD_OUT = 0.25
 _MOST_TRIALS = 32  # sessions on which candidates are compared, spread over the people held out
@@ -78,8 +78,9 @@ def fit_confidence(
 
     A quarter of the groups (session names up to the first "_") is held out and a network trained on the rest. Its
     sharpness and prior of "nothing" are those with the highest mean log posterior of the truth (mass near the
-    true span, or of "nothing" for a note without one) where foreign notes are planted, beside the usual weight of the
-    foreground where there is sound; then that weight is chosen, and the two again beside it. The calibration compares
+    true span, or of "nothing" for a note without one) where foreign notes are planted, or ones that count the network
+    for less and are hardly worse, beside the usual weight of the foreground where there is sound; then that weight is
+    chosen, and the two again beside it. The calibration compares
     the answers that the decoder then gives with the truth, with and without planted notes. With fewer than 8
     labelled sessions, or one group, the usual values and no calibration.
 
@@ -162,24 +163,29 @@ def _worth(usual: Foreground, seen: Sequence[_Seen], sharpness: float, nothing: 
         for own in tried
     ]
     best = int(np.argmax([own.mean() for own in logs]))
-    cost = logs[best] - logs[0]
-    return usual if cost.mean() <= cost.std() / np.sqrt(cost.size) else tried[best]
+    return usual if _allowed(logs[best] - logs[0], 1.0) else tried[best]
 
 
 def _most_truthful(seen: Sequence[_Seen]) -> tuple[float, float]:
-    """Sharpness and prior of "nothing" under which the truth is most probable.
+    """Sharpness and prior of "nothing" under which the truth is most probable, unless a few notes decided it.
 
     Both at once: the surer the frames are, the more a note of a new person that fits badly needs a low prior.
-    Then the prior goes back towards the usual one as far as the truth allows: while what it costs is within two
-    standard errors, a few notes decided it.
+    Then the sharpness is the least, and the prior the first of its candidates, that the truth allows: while what it
+    costs is within two standard errors. For a network that counts for less than it knows costs little, one that
+    counts for more sends notes anywhere.
     """
     logs = {(s, p): _log_of_truth(seen, s, p) for s in CANDIDATES for p in NOTHING_CANDIDATES}
-    best = max(logs, key=lambda pair: float(logs[pair].mean()))
-    for nothing in NOTHING_CANDIDATES:
-        cost = logs[best] - logs[best[0], nothing]
-        if cost.mean() <= _CLEARLY * cost.std() / np.sqrt(cost.size):
-            return best[0], nothing
-    return best
+    best = {s: max(NOTHING_CANDIDATES, key=lambda p: float(logs[s, p].mean())) for s in CANDIDATES}
+    top = max(best.items(), key=lambda pair: float(logs[pair].mean()))
+    sharpness = next(s for s in CANDIDATES if _allowed(logs[top] - logs[s, best[s]], _CLEARLY))
+    own = logs[sharpness, best[sharpness]]
+    nothing = next(p for p in NOTHING_CANDIDATES if _allowed(own - logs[sharpness, p], _CLEARLY))
+    return sharpness, nothing
+
+
+def _allowed(cost: Floats, errors: float) -> bool:
+    """Is the mean of what each note costs within so many standard errors of 0?"""
+    return bool(cost.mean() <= errors * cost.std() / np.sqrt(cost.size))
 
 
 def _log_of_truth(seen: Sequence[_Seen], sharpness: float, nothing: float) -> Floats:

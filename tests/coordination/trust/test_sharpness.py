@@ -13,6 +13,7 @@ from align.coordination.inputs.examples import make_vocabulary, span_example, us
 from align.coordination.inputs.layout import fit_layout, session_table
 from align.coordination.network.encoders import Coordinator, StreamEncoder, TextProjection
 from align.coordination.saved.bundle import Coordination
+from align.coordination.trust import sharpness
 from align.coordination.trust.durations import DurationModel
 from align.coordination.trust.sharpness import (
     CANDIDATES,
@@ -93,6 +94,26 @@ def test_held_out_groups_are_never_trained_on():
 def test_a_network_that_knows_nothing_should_count_little():
     examples, vocabulary, model, train = prepared(8)
     assert fit_confidence(examples, vocabulary, model, train).sharpness <= CANDIDATES[2]
+
+
+def told(monkeypatch, mean, spread):
+    """100 notes' log posteriors of the truth: of costs with spread x, two standard errors are x / 5."""
+    noise = np.tile([-1.0, 1.0], 50)
+    monkeypatch.setattr(sharpness, "_log_of_truth", lambda seen, s, p: mean(s, p) + spread(s, p) * noise)
+    return sharpness._most_truthful([])
+
+
+@pytest.mark.parametrize(("step", "wanted"), [(0.05, 0.02), (0.07, 0.04), (0.09, 0.08), (0.3, 0.16)])
+def test_the_least_sharpness_that_is_hardly_worse_is_taken(monkeypatch, step, wanted):
+    """0.16 is the best; halves of it cost a step each, with spreads of 1/2, 3/4 and 7/8."""
+    found = told(monkeypatch, lambda s, p: -step * abs(np.log2(s / 0.16)), lambda s, p: s / 0.16)
+    assert found == (wanted, NOTHING_CANDIDATES[0])
+
+
+@pytest.mark.parametrize(("gain", "wanted"), [(0.1, NOTHING_CANDIDATES[0]), (0.5, 2e-4)])
+def test_the_prior_of_nothing_stays_unless_the_truth_speaks_clearly_against_it(monkeypatch, gain, wanted):
+    found = told(monkeypatch, lambda s, p: gain * (p == 2e-4) - s, lambda s, p: 1.0 * (p == 2e-4))
+    assert found == (CANDIDATES[0], wanted)
 
 
 def test_a_note_without_a_span_in_a_labelled_session_refers_to_nothing():
