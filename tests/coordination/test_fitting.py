@@ -54,7 +54,7 @@ def test_another_wording_of_what_was_learned_is_understood(trained):
 
 def test_a_session_that_lacks_a_stream_of_training_is_aligned():
     """The default plan lets streams and channels be missing at times in training."""
-    lessons = [on_both_arms(made_session(seed, n_notes=8)) for seed in range(8)]
+    lessons = [on_both_arms(made_session(seed, n_notes=8)) for seed in range(7)]  # too few to hold some out
     found = {}
     for augment in ((), TrainingPlan().augment):
         model = fit_coordination(lessons, dataclasses.replace(TINY, augment=augment, epochs=40))
@@ -62,7 +62,7 @@ def test_a_session_that_lacks_a_stream_of_training_is_aligned():
         asked = [dataclasses.replace(s, streams=s.streams[:1]) for s in whole]
         iou = [span_iou(align.match(untold(s), model).spans, true_spans(s)) for s in asked]
         found[augment] = float(np.concatenate(iou).mean())
-    assert found[TrainingPlan().augment] > max(0.65, found[()] + 0.15)
+    assert found[TrainingPlan().augment] > max(0.75, found[()] + 0.15)
 
 
 def test_sessions_without_truth_teach_by_the_times_of_their_notes():
