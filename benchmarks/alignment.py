@@ -19,9 +19,8 @@ can be asked in other ways:
 
 With --every N only every N-th event of a test session has a note; with --turned D its sensors sat turned by D degrees
 about an axis drawn for each session; with --without NAME they lack the streams called so, and the channels in whose
-name it stands; with --words-alone notes in words that training never heard mean what they say
-and nothing else. With --unseen-wording one wording of every label is kept out of
-training, and all test notes are reworded to it.
+name it stands; with --words-alone notes in words that training never heard mean what they say and nothing else. With
+--unseen-wording one wording of every label is kept out of training, and all test notes are reworded to it.
 Baselines that hang on no seed run with the first alone.
 """
 

@@ -80,9 +80,9 @@ def fit_confidence(
     sharpness and prior of "nothing" are those with the highest mean log posterior of the truth (mass near the
     true span, or of "nothing" for a note without one) where foreign notes are planted, or ones that count the network
     for less and are hardly worse, beside the usual weight of the foreground where there is sound; then that weight is
-    chosen, and the two again beside it. The calibration compares
-    the answers that the decoder then gives with the truth, with and without planted notes. With fewer than 8
-    labelled sessions, or one group, the usual values and no calibration.
+    chosen, and the two again beside it. The calibration compares the answers that the decoder then gives with the
+    truth, with and without planted notes. With fewer than 8 labelled sessions, or one group, the usual values and no
+    calibration.
 
     Captions count where nobody is held out: of so few sessions they tell more than a network can have learned. Not
     where notes were placed without spans: that began with what they say.

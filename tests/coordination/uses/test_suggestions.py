@@ -129,7 +129,7 @@ def right(model, sessions):
 
 
 def asked_and_drawn(base):
-    """What a model is right about after four spans that it asked for, and after four drawn at random (mean of three)."""
+    """What a model is right about after four spans that it asked for, and after four drawn at random, three times."""
     start = made_session(base)  # a first session in which two of the four states were described
     known = sorted({s.text for s in start.truth})[:2]
     first = told(start, [s for s in start.truth if s.text in known])
