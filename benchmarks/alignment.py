@@ -143,9 +143,9 @@ def lacking(session: Session, names: Sequence[str]) -> Session:
     for stream in session.streams:
         kept = [i for i, c in enumerate(stream.channels) if not any(name in c for name in names)]
         if stream.name not in names and kept:
-            channels, units = ([own[i] for i in kept] for own in (stream.channels, stream.units))
-            fewer = {"values": stream.values[:, kept], "channels": tuple(channels), "units": tuple(units)}
-            streams.append(dataclasses.replace(stream, **fewer))
+            channels, units = (tuple(own[i] for i in kept) for own in (stream.channels, stream.units))
+            values = stream.values[:, kept]
+            streams.append(dataclasses.replace(stream, values=values, channels=channels, units=units))
     return dataclasses.replace(session, streams=tuple(streams))
 
 
