@@ -1,7 +1,8 @@
 """How well notes are placed: people held out by folds, beside the baselines, on the development data.
 
     python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
-                                   [--labelled 0] [--asked written second third paraphrased foreign timed]
+                                   [--labelled 0]
+                                   [--asked written second third fourth paraphrased foreign timed]
                                    [--only-learned] [--every 1] [--turned 0] [--without NAME ...] [--words-alone]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
@@ -11,7 +12,8 @@ can be asked in other ways:
 
 - ``second``: every note says what its label says in a wording drawn from ``benchmarks/wordings/SET.csv``, which
   training never sees and nothing was tuned to;
-- ``third``: the same from ``benchmarks/wordings/third``, written after the second had been looked at, and asked once;
+- ``third``: the same from ``benchmarks/wordings/third``, written after the second had been looked at;
+- ``fourth``: the same from ``benchmarks/wordings/fourth``, by a writer who knew none of the others, and asked once;
 - ``paraphrased``: every note is reworded by the grammar of ``align.text.paraphrases``;
 - ``foreign``: a fifth of the notes is about something else (``benchmarks.foreign``), and how well they come out
   "unmatched" is a second table;
@@ -60,7 +62,8 @@ METHODS = {
 }
 SETS = ("hapt", "tug", "digits", "sounds")
 WORDINGS = Path(__file__).parent / "wordings"
-ASKED = ("written", "second", "third", "paraphrased", "foreign", "timed")
+REWORDED = ("second", "third", "fourth")
+ASKED = ("written", *REWORDED, "paraphrased", "foreign", "timed")
 OF_EVERY_KIND = (
     "contrastive",
     "dtw",
@@ -106,7 +109,7 @@ def reworded(
 
 
 def wordings(name: str, which: str = "second") -> dict[str, list[str]]:
-    """Label -> the ``second`` or ``third`` wordings of a set; lines that begin with "#" say who wrote them and when."""
+    """Label -> a set's wordings of ``REWORDED``; lines that begin with "#" say who wrote them and when."""
     path = WORDINGS / f"{name}.csv" if which == "second" else WORDINGS / which / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
@@ -194,7 +197,7 @@ def test_notes(
     asked_as: str, data: Path, name: str, sessions: Sequence[Session], weak: Sequence[Session], seed: int
 ) -> Ask:
     """What makes of a test session the one whose notes are placed: a row of ``ASKED``."""
-    if asked_as in ("second", "third"):
+    if asked_as in REWORDED:
         return lambda s: asked(s, wordings(name, asked_as), seed)
     if asked_as == "paraphrased":
         return lambda s: paraphrased(s, seed)

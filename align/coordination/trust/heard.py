@@ -9,8 +9,8 @@ Of words that were not heard the network is as sure as of others, and wrong more
 
 - All notes of a recording count less together, the more of them are said in words that were not heard. (Weighing the
   evidence less note by note does not help, as the surer notes then take their places.)
-- A text that lies near none of training, but not nowhere, may have been misunderstood: it has a small share of meaning
-  one of the other things that the model knows. The decoder weighs these meanings span by span (``matching/meanings``),
+- A text that lies near none of training, but not nowhere, may have been misunderstood: it has a share of meaning one
+  of the other things that the model knows. The decoder weighs these meanings span by span (``matching/meanings``),
   where the recording and the other notes tell. What has nothing to do with any of them is more likely about
   something else: it keeps to what little its words say.
 """
@@ -30,7 +30,6 @@ __all__ = ["Heard", "fit_heard"]
 _RARE = 0.1  # of the training texts, those projected shortest: heard once or twice themselves
 _SLACK = 0.97
 _LOST = 0.75  # of the log odds, where no text was heard
-_MISUNDERSTOOD = 0.1  # prior probability, times v (1 - v) of the novelty v
 _NEARER = 3.0  # log of how much likelier a meaning is for each 1 of cosine
 _KNOWN = 0.01  # novelty below which a text was heard as it stands
 _PEOPLE = 2  # who must have written what is kept
@@ -91,9 +90,9 @@ class Heard:
         return np.minimum(1.0, away.astype(np.float64) / self.length)
 
     def shares(self, projected: F4) -> Floats:
-        """(n, k) prior probability that a text means something else than its words say, by meaning; rows below 0.03.
+        """(n, k) prior probability that a text means something else than its words say, by meaning; at most 0.25 a row.
 
-        Of a text of novelty v it is 0.1 v (1 - v) in all, shared among its 16 nearest meanings by the exp of 3
+        Of a text of novelty v it is v (1 - v) in all, shared among its 16 nearest meanings by the exp of 3
         times the cosine.
 
         Args:
@@ -104,7 +103,7 @@ class Heard:
         weights = np.exp(_NEARER * (unit @ self.meanings.T).astype(np.float64))
         if weights.shape[1] > _MOST_EACH:
             weights[weights < np.sort(weights, axis=1)[:, [-_MOST_EACH]]] = 0.0
-        total = np.where(novelty < _KNOWN, 0.0, _MISUNDERSTOOD * novelty * (1.0 - novelty))
+        total = np.where(novelty < _KNOWN, 0.0, novelty * (1.0 - novelty))
         return np.asarray(total[:, None] * weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12))
 
 

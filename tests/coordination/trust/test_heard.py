@@ -72,7 +72,7 @@ def test_what_was_heard_and_what_has_nothing_to_do_with_it_means_what_it_says(te
     heard = fitted(texts)
     shares, novelty = heard.shares(asked), heard.novelty(asked)
     assert shares.shape == (len(asked), len(heard.meanings)) and (shares >= 0).all()
-    expected = np.where(novelty < 0.01, 0.0, 0.1 * novelty * (1 - novelty))
+    expected = np.where(novelty < 0.01, 0.0, novelty * (1 - novelty))
     np.testing.assert_allclose(shares.sum(axis=1), expected, atol=1e-9)
     assert not heard.shares(texts).any()
 
