@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from align.coordination.inputs.channels import Device, statistic_of
+from align.coordination.inputs.channels import statistic_of
 from align.coordination.inputs.layout import Layout
+from align.coordination.inputs.missing import device_columns, first_columns, without_devices
 from align.coordination.inputs.raw import RAW
 from align.coordination.plan import TrainingPlan
 from align.datatypes import Floats, Session
@@ -88,7 +89,7 @@ def scaled(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
     """
     out = inputs.copy()
     there = _is_there(inputs, layout)
-    for device, columns in _devices(layout):
+    for device, columns in device_columns(layout):
         log_factor = rng.normal(0.0, _SCALE)
         if device.kind == "sound":
             continue  # decibels below the loudest frame
@@ -116,12 +117,12 @@ def rotated(inputs: Inputs, layout: Layout, rng: Rng, largest: float = 0.5) -> I
     """
     out = inputs.copy()
     there = _is_there(inputs, layout)
-    for device, _ in _devices(layout):
+    for device, _ in device_columns(layout):
         axes = {slot.axis: slot.columns for slot in device.slots if slot.axis in ("x", "y", "z")}
         turn = random_rotation(rng, largest)
         if len(axes) < 3:
             continue
-        first = _first_columns(layout)[device.stream]
+        first = first_columns(layout)[device.stream]
         for statistic in axes["x"]:
             if statistic not in _TURNED and not statistic.startswith(RAW):
                 continue
@@ -139,17 +140,10 @@ def dropped_channels(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
     Args:
         inputs, layout, rng: as for ``augmented``.
     """
-    out = inputs.copy()
-    found = _devices(layout)
+    found = layout.sources.devices
     gone = rng.random(len(found)) < _DROP_CHANNEL
     gone[int(rng.integers(len(found)))] = False
-    half = len(layout.shift)
-    for is_gone, (_, columns) in zip(gone, found, strict=True):
-        if is_gone:
-            index = np.array([column for column, _ in columns])
-            out[:, index] = 0.0
-            out[:, index + half] = 0.0
-    return out
+    return without_devices(inputs, layout, gone)
 
 
 def dropped_streams(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
@@ -164,10 +158,8 @@ def dropped_streams(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
     if not present.size:
         return inputs
     gone[int(rng.choice(present))] = False
-    out = inputs.copy()
-    stream = _stream_of_columns(layout)
-    out[:, gone[stream]] = 0.0
-    return out
+    lost = {name for name, is_gone in zip(layout.streams, gone, strict=True) if is_gone}
+    return without_devices(inputs, layout, np.asarray([d.stream in lost for d in layout.sources.devices]))
 
 
 def masked_times(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
@@ -284,20 +276,6 @@ def turned_session(session: Session, turn: Floats) -> Session:
     return dataclasses.replace(session, streams=tuple(streams))
 
 
-def _first_columns(layout: Layout) -> dict[str, int]:
-    widths = [len(c) for c in layout.channels]
-    return dict(zip(layout.streams, np.cumsum([0, *widths[:-1]]).tolist(), strict=True))
-
-
-def _devices(layout: Layout) -> list[tuple[Device, list[tuple[int, str]]]]:
-    """Every device with its columns on the training scale, and what they say."""
-    first = _first_columns(layout)
-    return [
-        (d, [(first[d.stream] + column, k) for slot in d.slots for k, column in slot.columns.items()])
-        for d in layout.sources.devices
-    ]
-
-
 def _stream_of_columns(layout: Layout) -> npt.NDArray[np.int64]:
     """(n_features,) which stream each input column is of."""
     widths = [len(c) for c in layout.channels]
@@ -325,5 +303,5 @@ def _bands(layout: Layout) -> list[tuple[int, list[list[int]]]]:
             ordered = sorted(
                 found, key=lambda b: float(b.split("-")[0]) if b.endswith("Hz") else float(b[3:])
             )
-            out.append((_first_columns(layout)[name], [found[b] for b in ordered]))
+            out.append((first_columns(layout)[name], [found[b] for b in ordered]))
     return out

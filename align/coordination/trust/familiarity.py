@@ -84,18 +84,28 @@ class Familiar:
     def distances(self, inputs: F4, layout: Layout) -> F4:
         """(n_frames,) root mean square deviation by column, 0 or more; NaN where no stream is there.
 
+        Columns that are 0 throughout are not there: the distance is the marginal one, of the others alone.
+
         Args:
-            inputs: (n_frames, n_features), from ``model_inputs``.
+            inputs: of one session, (n_frames, n_features), from ``model_inputs``.
             layout: of the model.
+
+        Raises:
+            ParameterError: the layout has other columns.
         """
-        columns = _columns(layout)
+        own = _columns(layout)
+        if own.size != self.mean.size:
+            raise ParameterError("mean", self.mean.size, f"{own.size} columns, those of the layout")
+        there = np.any(inputs[:, own], axis=0)
+        columns, rest = own[there], self.variances[-1]
+        wide = self.axes[:, there] * np.sqrt(np.maximum(self.variances[:-1] - rest, 0.0))[:, None]
+        inverse = np.linalg.inv(wide.astype(np.float64) @ wide.T + float(rest) * np.eye(len(wide)))
         out = np.empty(len(inputs), np.float32)
         for low in range(0, len(inputs), _ROWS):
-            moved = inputs[low : low + _ROWS, columns] - self.mean
-            along = moved @ self.axes.T
-            rest = np.maximum((moved**2).sum(axis=1) - (along**2).sum(axis=1), 0.0)
-            total = (along**2 / self.variances[:-1]).sum(axis=1) + rest / self.variances[-1]
-            out[low : low + _ROWS] = np.sqrt(total / max(1, columns.size))
+            moved = inputs[low : low + _ROWS, columns] - self.mean[there]
+            along = moved @ wide.T
+            total = (moved**2).sum(axis=1) - np.einsum("fi,ij,fj->f", along, inverse, along, optimize=True)
+            out[low : low + _ROWS] = np.sqrt(np.maximum(total, 0.0) / rest / max(1, columns.size))
         out[~_is_there(inputs, layout)] = np.nan
         return out
 

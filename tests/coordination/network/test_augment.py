@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from align.coordination.inputs.layout import fit_layout, model_inputs, session_table
+from align.coordination.inputs.missing import device_columns
 from align.coordination.network import augment
 from align.coordination.plan import AUGMENTATIONS, TrainingPlan
 from align.datatypes import Session, Stream
@@ -125,7 +126,7 @@ def test_dropped_channels_are_as_if_absent(made):
     half = len(layout.shift)
     for seed in range(60):
         found = augment.dropped_channels(inputs, layout, rng(seed))
-        for device, columns in augment._devices(layout):
+        for device, columns in device_columns(layout):
             index = np.array([c for c, _ in columns])
             both = np.concatenate([index, index + half])
             gone = not found[:, both].any()
