@@ -1079,15 +1079,17 @@ def chain_posteriors(log_odds, leave):
     return total / total.sum(axis=1, keepdims=True)
 
 
-def mahalanobis_by_column(rows, mean, axes, variances):
+def mahalanobis_by_column(rows, mean, axes, variances, there=None):
     """Root mean square deviation by column under N(mean, C), C having the variances along the axes and the last one
-    along every other direction."""
+    along every other direction; of some columns alone: under their own part of C."""
     n = len(mean)
     c = float(variances[-1]) * np.eye(n)
     for axis, variance in zip(axes.astype(float), variances[:-1].astype(float), strict=True):
         c += (variance - float(variances[-1])) * np.outer(axis, axis)
-    inverse = np.linalg.inv(c)
-    return np.array([math.sqrt((row - mean) @ inverse @ (row - mean) / n) for row in rows.astype(float)])
+    kept = np.arange(n) if there is None else np.flatnonzero(there)
+    inverse = np.linalg.inv(c[np.ix_(kept, kept)])
+    moved = (rows.astype(float) - mean)[:, kept]
+    return np.array([math.sqrt(row @ inverse @ row / len(kept)) for row in moved])
 
 
 def median_swing(rates, rate_sds, forces, hop):

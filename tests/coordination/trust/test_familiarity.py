@@ -55,6 +55,25 @@ def test_the_distance_is_mahalanobis_under_the_model(seen) -> None:
     np.testing.assert_allclose(known.axes @ known.axes.T, np.eye(len(known.axes)), atol=1e-5)
 
 
+def test_what_is_not_there_does_not_count(seen) -> None:
+    """The marginal distance: under the model's own covariance of the columns that are there."""
+    known, inputs, layout = seen
+    n = len(layout.shift)
+    there = np.arange(n) % 3 > 0
+    lacking = inputs[0].copy()
+    lacking[:, np.flatnonzero(~there)] = 0.0
+    found = known.distances(lacking, layout)
+    naive = mahalanobis_by_column(lacking[:, :n], known.mean, known.axes, known.variances, there)
+    np.testing.assert_allclose(found, naive, rtol=1e-3)
+    assert abs(np.median(found) - np.median(known.distances(inputs[0], layout))) < 0.2
+
+
+def test_a_layout_of_other_columns_is_refused(seen) -> None:
+    known, inputs, layout = seen
+    with pytest.raises(ParameterError, match="mean"):
+        dataclasses.replace(known, mean=known.mean[1:], axes=known.axes[:, 1:]).distances(inputs[0], layout)
+
+
 def test_the_mean_and_the_variances_are_those_of_all_frames(seen) -> None:
     known, inputs, layout = seen
     rows = np.concatenate(inputs)[:, : len(layout.shift)].astype(np.float64)
@@ -67,6 +86,15 @@ def test_people_of_training_are_not_strange_and_another_device_is(trained: Coord
     strange = [embed_session(trained, made_session(seed)).strange for seed in (0, 20, 21)]
     assert strange[0] == 0.0 and max(strange) < 0.5
     assert embed_session(trained, other_device(made_session(20))).strange == 1.0
+
+
+def test_a_session_that_lacks_a_device_is_not_strange_for_that(trained: Coordination) -> None:
+    session = made_session(20)
+    (wrist,) = session.streams
+    less = dataclasses.replace(wrist, values=wrist.values[:, :1], channels=("a",), units=("",))
+    lacking = dataclasses.replace(session, streams=(less,))
+    assert embed_session(trained, lacking).strange < 0.5
+    assert embed_session(trained, other_device(lacking)).strange == 1.0
 
 
 def test_frames_without_data_say_nothing(seen) -> None:
