@@ -131,22 +131,26 @@ class Familiar:
 def fit_familiar(examples: Iterable[F4], layout: Layout) -> Familiar:
     """What the inputs of all sessions look like, a session at a time.
 
+    A column counts where it is there, two columns together where both are: those of a session that lacks a device say
+    nothing of it.
+
     Args:
         examples: inputs of training sessions, each (n_frames, n_features), at least one frame in all.
         layout: of the model.
     """
     columns = _columns(layout)
-    n, count = columns.size, 0
-    total, products = np.zeros(n), np.zeros((n, n))
+    n = columns.size
+    total, products, count = np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
     turned = []
     for inputs in examples:
         turned.append(swings(inputs, layout))
         rows = inputs[_is_there(inputs, layout)][:, columns].astype(np.float64)
-        count += len(rows)
+        there = rows.any(axis=0)
+        count += len(rows) * np.outer(there, there)
         total += rows.sum(axis=0)
         products += rows.T @ rows
-    mean = total / max(1, count)
-    variances, axes = np.linalg.eigh(products / max(1, count) - np.outer(mean, mean))
+    mean = total / np.maximum(1, np.diag(count))
+    variances, axes = np.linalg.eigh((count > 0) * (products / np.maximum(1, count) - np.outer(mean, mean)))
     variances, axes = variances[::-1], axes[:, ::-1]
     k = min(_AXES, max(0, n - 1))
     kept = np.append(variances[:k], variances[k:].mean() if n else 0.0)

@@ -82,6 +82,22 @@ def test_the_mean_and_the_variances_are_those_of_all_frames(seen) -> None:
     np.testing.assert_allclose(known.variances[:-1], along, rtol=1e-3)
 
 
+def test_sessions_of_training_that_lack_a_column_say_nothing_of_it(seen) -> None:
+    _, inputs, layout = seen
+    gone = np.arange(len(layout.shift)) % 3 == 0
+    lacking = [rows.copy() for rows in inputs]
+    for rows in lacking[:2]:
+        rows[:, np.flatnonzero(gone)] = 0.0
+    known = fit_familiar(lacking, layout)
+    n = len(gone)
+    all_rows, two = (np.concatenate(own)[:, :n].astype(np.float64) for own in (inputs, inputs[2:]))
+    np.testing.assert_allclose(known.mean, np.where(gone, two.mean(axis=0), all_rows.mean(axis=0)), atol=1e-5)
+    covariance = (known.axes.T * (known.variances[:-1] - known.variances[-1])) @ known.axes
+    covariance += known.variances[-1] * np.eye(n)
+    wanted = np.where(np.outer(gone, gone), np.cov(two.T, bias=True), 0.0)
+    assert np.abs((covariance - wanted)[np.ix_(gone, gone)]).max() < 0.15
+
+
 def test_people_of_training_are_not_strange_and_another_device_is(trained: Coordination) -> None:
     strange = [embed_session(trained, made_session(seed)).strange for seed in (0, 20, 21)]
     assert strange[0] == 0.0 and max(strange) < 0.5
