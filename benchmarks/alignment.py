@@ -13,7 +13,7 @@ can be asked in other ways:
 - ``second``: every note says what its label says in a wording drawn from ``benchmarks/wordings/SET.csv``, which
   training never sees and nothing was tuned to;
 - ``third``: the same from ``benchmarks/wordings/third``, written after the second had been looked at;
-- ``fourth``: the same from ``benchmarks/wordings/fourth``, by a writer who knew none of the others, and asked once;
+- ``fourth``: the same from ``benchmarks/wordings/fourth``, by a writer who knew none of the others;
 - ``paraphrased``: every note is reworded by the grammar of ``align.text.paraphrases``;
 - ``foreign``: a fifth of the notes is about something else (``benchmarks.foreign``), and how well they come out
   "unmatched" is a second table;

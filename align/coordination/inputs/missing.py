@@ -62,20 +62,18 @@ def without_devices(inputs: F4, layout: Layout, gone: Bools) -> F4:
 
 
 def _without_vertical(layout: Layout, gone: Bools) -> list[int]:
-    """Columns along and across a vertical of gyroscopes whose accelerometers are gone: those of their stream, or all
-    where it has none."""
+    """Columns along and across a vertical of gyroscopes whose accelerometers are gone: all of those of their stream, or
+    all there are where it has none."""
     forces = [
         (device.stream, is_gone)
         for device, is_gone in zip(layout.sources.devices, gone, strict=True)
         if device.kind == "acceleration"
     ]
-    having, staying = {stream for stream, _ in forces}, {stream for stream, is_gone in forces if not is_gone}
-    first = first_columns(layout)
-    return [
-        first[device.stream] + column
-        for device in layout.sources.devices
-        if device.kind == "rotation" and not staying & ({device.stream} & having or having)
-        for slot in device.slots
-        if slot.axis in _VERTICAL
-        for column in slot.columns.values()
-    ]
+    had, has = {stream for stream, _ in forces}, {stream for stream, is_gone in forces if not is_gone}
+    first, lost = first_columns(layout), []
+    for device in layout.sources.devices:
+        near = {device.stream} if device.stream in had else had
+        if device.kind == "rotation" and not near & has:
+            slots = [slot for slot in device.slots if slot.axis in _VERTICAL]
+            lost += [first[device.stream] + column for slot in slots for column in slot.columns.values()]
+    return lost
