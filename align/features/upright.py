@@ -16,14 +16,48 @@ import numpy as np
 import numpy.typing as npt
 
 from align.datatypes import Floats, Stream
-from align.features.kinds import Group, groups, in_g
+from align.features.kinds import Group, groups, in_g, name_words
 from align.features.motion import LEAST_MOVING_S, MOVES_G, is_freed, where_worn
 from align.features.windows import split_axis
 
-__all__ = ["upright_streams", "vertical_of"]
+__all__ = ["may_share_a_vertical", "upright_streams", "vertical_of"]
 
 _BLOCK_S = 1.0
 _TINY = 1e-9
+#: words of streams' names that tell devices of one wearer apart
+_WORN = frozenset(
+    {
+        "phone",
+        "watch",
+        "band",
+        "ring",
+        "glasses",
+        "patch",
+        "strap",
+        "head",
+        "ear",
+        "neck",
+        "chest",
+        "trunk",
+        "torso",
+    }
+    | {
+        "back",
+        "waist",
+        "belt",
+        "hip",
+        "arm",
+        "elbow",
+        "wrist",
+        "hand",
+        "finger",
+        "thigh",
+        "pocket",
+        "trousers",
+        "knee",
+    }
+    | {"leg", "shank", "ankle", "foot", "shoe", "left", "right", "upper", "lower"}
+)
 
 
 def upright_streams(streams: Sequence[Stream]) -> list[Stream | None]:
@@ -44,10 +78,12 @@ def upright_streams(streams: Sequence[Stream]) -> list[Stream | None]:
         [g for g in groups(s) if len(g.columns) == 3] if s.modality == "sensor" else [] for s in streams
     ]
     verticals = [_verticals(s, own) for s, own in zip(streams, triples, strict=True)]
-    only = [v for own in verticals for v in own.values()]
+    only = [(s.name, v) for s, own in zip(streams, verticals, strict=True) for v in own.values()]
     out = []
     for stream, groups_of_3, own in zip(streams, triples, verticals, strict=True):
-        near = list(own.values()) or only
+        near = list(own.values())
+        if not near and len(only) == 1 and may_share_a_vertical(stream.name, only[0][0]):
+            near = [only[0][1]]
         shared = {"rotation": near[0]} if len(near) == 1 else {}
         ups = [own.get(where_worn(g), shared.get(g.kind)) for g in groups_of_3]
         seen = [
@@ -57,6 +93,21 @@ def upright_streams(streams: Sequence[Stream]) -> list[Stream | None]:
         ]
         out.append(_seen_upright(stream, seen))
     return out
+
+
+def may_share_a_vertical(one: str, other: str) -> bool:
+    """Whether two streams may be of one device: no, where their names say where both are worn and do not agree.
+
+    Args:
+        one, other: names of streams.
+
+    >>> may_share_a_vertical("gyro", "acc"), may_share_a_vertical("gyro", "watch_acc")
+    (True, True)
+    >>> may_share_a_vertical("phone", "watch"), may_share_a_vertical("wrist_left_gyro", "wrist_right_acc")
+    (False, False)
+    """
+    first, second = _WORN & set(name_words(one)), _WORN & set(name_words(other))
+    return not first or not second or first == second
 
 
 def _seen_upright(stream: Stream, seen: Sequence[tuple[Group, Floats]]) -> Stream | None:

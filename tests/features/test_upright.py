@@ -158,6 +158,23 @@ def test_a_gyroscope_of_its_own_file_takes_the_only_vertical():
     assert seen(rate, force, watch)[0] is None  # which of the two?
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "one_device"),
+    [
+        ("gyro", "acc", True),
+        ("phone_gyro", "phone_acc", True),
+        ("gyro", "watch_acc", True),
+        ("phone", "watch", False),
+        ("leftWristGyro", "rightWristAcc", False),
+    ],
+)
+def test_a_gyroscope_takes_no_vertical_of_another_device(one, other, one_device):
+    both = worn()
+    rate = Stream(both.values[:, 3:], RATE, one, channels=AXES[3:])
+    force = Stream(both.values[:, :3], RATE, other, channels=AXES[:3])
+    assert (seen(rate, force)[0] is not None) == one_device
+
+
 def test_devices_of_one_file_keep_apart():
     chest, wrist = worn(), worn(seed=5)
     names = tuple(f"{where}_{c}" for where in ("chest", "wrist") for c in AXES)

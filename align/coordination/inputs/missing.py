@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from align.coordination.inputs.channels import Device
 from align.coordination.inputs.layout import Layout
+from align.features.upright import may_share_a_vertical
 
 __all__ = ["device_columns", "first_columns", "without_devices"]
 
@@ -62,8 +63,8 @@ def without_devices(inputs: F4, layout: Layout, gone: Bools) -> F4:
 
 
 def _without_vertical(layout: Layout, gone: Bools) -> list[int]:
-    """Columns along and across a vertical of gyroscopes whose accelerometers are gone: all of those of their stream, or
-    all there are where it has none."""
+    """Columns along and across a vertical of gyroscopes whose accelerometers are gone: all those of their stream, or,
+    where it has none, all whose vertical they may share."""
     forces = [
         (device.stream, is_gone)
         for device, is_gone in zip(layout.sources.devices, gone, strict=True)
@@ -72,7 +73,8 @@ def _without_vertical(layout: Layout, gone: Bools) -> list[int]:
     had, has = {stream for stream, _ in forces}, {stream for stream, is_gone in forces if not is_gone}
     first, lost = first_columns(layout), []
     for device in layout.sources.devices:
-        near = {device.stream} if device.stream in had else had
+        lenders = {stream for stream in had if may_share_a_vertical(device.stream, stream)}
+        near = {device.stream} if device.stream in had else lenders
         if device.kind == "rotation" and not near & has:
             slots = [slot for slot in device.slots if slot.axis in _VERTICAL]
             lost += [first[device.stream] + column for slot in slots for column in slot.columns.values()]

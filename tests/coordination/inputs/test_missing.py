@@ -12,6 +12,7 @@ from align.coordination.inputs.missing import device_columns, without_devices
 from align.datatypes import Session, Stream
 
 HOP = 0.5
+DEVICES = ("phone", "watch")
 ACC, GYRO = ("acc_x", "acc_y", "acc_z"), ("gyro_x", "gyro_y", "gyro_z")
 
 
@@ -23,9 +24,9 @@ def worn(seed: int) -> Session:
     phone = Stream(
         np.hstack([acc, turns[:, :3]]), 20.0, "phone", channels=ACC + GYRO, units=("g",) * 3 + ("rad/s",) * 3
     )
-    watch = Stream(turns[:, 3:], 20.0, "watch", channels=GYRO, units=("rad/s",) * 3)
+    rate = Stream(turns[:, 3:], 20.0, "rate", channels=GYRO, units=("rad/s",) * 3)
     band = Stream(rng.normal(size=(60, 1)) + 60, 2.0, "band", channels=("hr",))
-    return Session(f"s{seed}", (phone, watch, band))
+    return Session(f"s{seed}", (phone, rate, band))
 
 
 def lacking(session: Session, stream: str, kind: str) -> Session:
@@ -45,7 +46,7 @@ def layout():
 
 
 @pytest.mark.parametrize(
-    ("stream", "kind"), [("phone", "acc"), ("phone", "gyro"), ("watch", "gyro"), ("band", "hr")]
+    ("stream", "kind"), [("phone", "acc"), ("phone", "gyro"), ("rate", "gyro"), ("band", "hr")]
 )
 def test_the_inputs_are_those_of_a_session_that_lacks_the_device(layout, stream, kind) -> None:
     kinds = {"acc": "acceleration", "gyro": "rotation"}
@@ -59,6 +60,21 @@ def test_the_inputs_are_those_of_a_session_that_lacks_the_device(layout, stream,
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     np.testing.assert_array_equal(whole, before)
     assert (found != whole).any()
+
+
+@pytest.mark.parametrize("stream", ["phone", "watch"])
+def test_the_vertical_of_a_watch_is_not_that_of_a_phone(stream) -> None:
+    sessions = [
+        Session(
+            "s", tuple(dataclasses.replace(worn(2 * i + k).streams[0], name=n) for k, n in enumerate(DEVICES))
+        )
+        for i in range(3)
+    ]
+    layout = fit_layout([session_table(session, HOP) for session in sessions])
+    gone = np.array([d.stream == stream and d.kind == "acceleration" for d in layout.sources.devices])
+    whole = model_inputs(session_table(sessions[0], HOP, layout), layout)
+    wanted = model_inputs(session_table(lacking(sessions[0], stream, "acc"), HOP, layout), layout)
+    np.testing.assert_allclose(without_devices(whole, layout, gone), wanted, atol=1e-5)
 
 
 def test_with_the_last_accelerometer_every_gyroscope_loses_its_vertical(layout) -> None:
