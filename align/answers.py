@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from align.clock import frame_cells
 from align.datatypes import Floats, Note, frozen_array, set_fields
 from align.errors import ParameterError
 
@@ -151,7 +152,6 @@ class Evidence:
     ``[(first + k) hop, (first + k + 1) hop)`` seconds; ``observed`` (n_frames,) is False in a gap of all
     streams. ``durations`` (n_notes, 2) mean and standard deviation of the log duration in seconds, ``tails`` degrees of
     freedom of its Student's t, 0: normal.
-    ``similarity`` (rows, n_notes): what the log odds were made of, a row per segment or per frame.
     ``lag`` and ``lag_sd`` seconds: how far a written time must be moved to point into its span, and how
     loosely it does; ``reach`` in [0, 1]: 1 when it may point anywhere into the span, 0 at its middle alone.
     ``calibration``: what posteriors from this source are worth, where that was measured. ``nothing`` in (0, 1):
@@ -167,7 +167,6 @@ class Evidence:
     first: int
     observed: npt.NDArray[np.bool_]
     durations: Floats
-    similarity: npt.NDArray[np.float32]
     method: str
     lag: float = 0.0
     lag_sd: float = 30.0
@@ -196,13 +195,29 @@ class Evidence:
             )
         set_fields(self, log_odds=log_odds, observed=frozen_array(self.observed, np.bool_))
         set_fields(self, durations=frozen_array(self.durations, np.float64))
-        set_fields(self, similarity=frozen_array(self.similarity, np.float32))
         set_fields(self, edges=frozen_array(self.edges, np.int64), gain=frozen_array(self.gain, np.float64))
         if self.gain.size not in (0, n_frames + 1) or not np.isfinite(self.gain).all():
             raise ParameterError("gain", self.gain.shape, f"({n_frames + 1},) finite numbers, or none")
         meant = self.meanings
         if meant is not None and (len(meant.log_odds), len(meant.shares)) != (n_frames, n_notes):
             raise ParameterError("meanings", (meant.log_odds.shape, meant.shares.shape), "matching")
+
+    def over(self, segments: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """(n_segments, n_notes) similarity: mean log odds over the observed frames whose centres lie in a segment.
+
+        NaN in a segment without any.
+
+        Args:
+            segments: (n_segments, 2) seconds.
+        """
+        spans = np.asarray(segments, np.float64).reshape(-1, 2)
+        out = np.full((len(spans), self.log_odds.shape[1]), np.nan, np.float32)
+        for row, (start, end) in zip(out, spans.tolist(), strict=True):
+            low, high = (max(0, cell - self.first) for cell in frame_cells(start, end, self.hop))
+            seen = self.observed[low:high]
+            if seen.any():
+                row[:] = self.log_odds[low:high][seen].mean(axis=0, dtype=np.float64)
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +261,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
-    """The answer: exactly one ``Link`` per note, in the order the notes were written."""
+    """The answer: exactly one ``Link`` per note, in the order the notes were written.
+
+    ``similarity`` f4 (n_segments, n_notes), see ``Evidence.over``; ``path`` (length, 2) of segments and notes: both
+    of methods that place segments, None of those that place frames.
+    """
 
     notes: tuple[Note, ...]
     links: tuple[Link, ...]

@@ -53,8 +53,7 @@ def make_session(
     times = truth.mean(axis=1) + rng.normal(0, 20, n_notes)
     notes = tuple(Note(f"note {i}", NoteTime(t, t, t) if is_timed else None) for i, t in enumerate(times))
     durations = np.tile([np.log(usual), 0.9], (n_notes, 1))
-    none = np.zeros((0, n_notes), np.float32)
-    return Evidence(odds, hop, 0, np.ones(n, np.bool_), durations, none, "benchmark"), notes, truth
+    return Evidence(odds, hop, 0, np.ones(n, np.bool_), durations, "benchmark"), notes, truth
 
 
 def mean_iou(alignment: Alignment, truth: np.ndarray) -> float:

@@ -120,6 +120,20 @@ def test_N02_no_notes_are_an_answer_too() -> None:
     assert answer.spans.shape == (0, 2) and answer.probabilities.shape == (0,)
 
 
+def test_similarity_is_the_mean_over_a_segments_observed_frames() -> None:
+    odds = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    observed = np.arange(12) % 5 != 0
+    evidence = Evidence(odds, 0.5, 4, observed, np.zeros((3, 2)), "by hand")
+    segments = [(0.0, 2.6), (2.0, 2.2), (2.4, 4.0), (4.0, 7.75), (7.75, 60.0), (90.0, 91.0)]
+    found = evidence.over(segments)
+    assert found.shape == (6, 3) and found.dtype == np.float32
+    for (start, end), row in zip(segments, found, strict=True):
+        own = [odds[k] for k in range(12) if observed[k] and start <= (4 + k + 0.5) * 0.5 < end]
+        np.testing.assert_allclose(row, np.mean(own, axis=0) if own else [np.nan] * 3, rtol=1e-5)
+    assert np.isnan(found).all(axis=1).tolist() == [True, True, False, False, False, True]
+    assert evidence.over([]).shape == (0, 3)
+
+
 def test_evidence_is_finite_frozen_and_fits_together() -> None:
     sound = {
         "log_odds": np.zeros((4, 2)),
@@ -127,7 +141,6 @@ def test_evidence_is_finite_frozen_and_fits_together() -> None:
         "first": -3,
         "observed": np.ones(4, bool),
         "durations": np.zeros((2, 2)),
-        "similarity": np.zeros((4, 2)),
         "method": "by hand",
     }
     evidence = Evidence(**sound)  # type: ignore[arg-type]

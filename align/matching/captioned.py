@@ -60,12 +60,12 @@ def evidence_from_captions(
     Args:
         session: streams and notes; times of the notes are not used here.
         encoder: compares phrases and notes.
-        segments: (n, 2) seconds: the rows of ``similarity``. Frames are judged one by one, not by segment:
-            a change point that is missed would wash out the short events on both sides of it.
+        segments: (n, 2) seconds: spans are likelier to start and end where they meet. Frames are judged one by one,
+            not by segment: a change point that is missed would wash out the short events on both sides of it.
         hop: seconds per frame, > 0.
 
     Returns:
-        Evidence with method "captions"; ``similarity`` (n_segments, n_notes) are the log odds above.
+        Evidence with method "captions".
 
     Raises:
         ParameterError: hop not > 0, or segments not (n, 2).
@@ -86,7 +86,6 @@ def evidence_from_captions(
         first=made.cells.first,
         observed=made.observed,
         durations=_durations(made, meant),
-        similarity=_log_odds(made.over(spans), _usual(made), meant).astype(np.float32),
         method="captions",
         nothing=NOTHING,
         streams=tuple(stream.name for stream in session.streams),

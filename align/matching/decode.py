@@ -105,7 +105,6 @@ def place_notes(
         notes=notes,
         links=tuple(links[i] for i in range(n_notes)),
         method=evidence.method,
-        similarity=evidence.similarity,
     )
 
 

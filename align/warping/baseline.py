@@ -87,7 +87,7 @@ def warp_evidence(
         notes=notes,
         links=tuple(links[i] for i in range(n_notes)),
         method="dtw",
-        similarity=evidence.similarity,
+        similarity=evidence.over(spans),
         path=path,
     )
 

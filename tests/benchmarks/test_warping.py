@@ -196,7 +196,7 @@ def test_drop_dtw_is_the_least_over_all_that_could_be_kept() -> None:
 def test_drop_dtw_drops_a_foreign_note() -> None:
     odds = np.full((9, 3), -4.0)
     odds[:5, 0] = odds[5:, 2] = 4.0
-    evidence = Evidence(odds, 1.0, 0, np.ones(9, bool), np.zeros((3, 2)), odds, "test")
+    evidence = Evidence(odds, 1.0, 0, np.ones(9, bool), np.zeros((3, 2)), "test")
     spans = np.column_stack([np.arange(9.0), np.arange(1.0, 10.0)])
     found = drop_dtw_evidence(evidence, (Note("a"), Note("b"), Note("c")), spans)
     assert [x.status for x in found.links] == ["aligned", "unmatched", "aligned"]

@@ -155,7 +155,7 @@ def test_bfloat16_layers_end_near_float32_and_the_kept_weights_are_float32():
     assert all(v.dtype == torch.float32 for v in half.values())
     assert any(not torch.equal(exact[k], half[k]) for k in exact)
     session = made_session(40)
-    a, b = (m.evidence(session).similarity for m in models)
+    a, b = (m.evidence(session).log_odds for m in models)
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99
 
 

@@ -44,7 +44,7 @@ def planted(seed=0, *, n_notes=20, seconds=3600.0, lag=0.0, lag_sd=30.0, strengt
     durations = np.tile([math.log(0.9 * np.diff(spans).mean()), 0.4], (n_notes, 1))
     about = {"lag": lag, "lag_sd": lag_sd}
     log_odds = odds.astype(np.float32)
-    return Evidence(log_odds, HOP, 0, np.ones(n, bool), durations, log_odds, "planted", **about), spans
+    return Evidence(log_odds, HOP, 0, np.ones(n, bool), durations, "planted", **about), spans
 
 
 def written(spans, *, offset=0.0, sd=10.0, delay=0.0, rounding=0.0, gross=0.0, seed=1):
@@ -328,9 +328,7 @@ def test_T16_N02_nothing_to_go_by():
     evidence, _ = planted(0, n_notes=2)
     empty = replace(evidence, log_odds=np.zeros((3600, 0), np.float32), durations=np.zeros((0, 2)))
     assert fit_author_clocks(empty, ()) == {}
-    tiny = Evidence(
-        np.zeros((1, 4), np.float32), 1.0, 0, np.ones(1, bool), np.zeros((4, 2)), np.zeros((1, 4)), "t"
-    )
+    tiny = Evidence(np.zeros((1, 4), np.float32), 1.0, 0, np.ones(1, bool), np.zeros((4, 2)), "t")
     assert fit_author_clocks(tiny, written(np.tile([0.0, 1.0], (4, 1)))) == {}
     none = replace(evidence, observed=np.zeros(3600, bool), log_odds=np.zeros((3600, 4), np.float32),
                    durations=np.zeros((4, 2)))  # fmt: skip

@@ -148,8 +148,6 @@ def test_what_does_not_fit_together():
         with pytest.raises(ParameterError):
             fit_map(p, right, [0] * len(p))
     with pytest.raises(ParameterError, match="nothing"):
-        Evidence(
-            np.zeros((3, 1)), 1.0, 0, np.ones(3, bool), np.ones((1, 2)), np.zeros((3, 1)), "test", nothing=0.0
-        )
+        Evidence(np.zeros((3, 1)), 1.0, 0, np.ones(3, bool), np.ones((1, 2)), "test", nothing=0.0)
     with pytest.raises(ParameterError, match="spans_seen"):
         Calibration(IDENTITY, IDENTITY, 3, spans_seen=np.array([[0.5, 1.2, 3.0]]))

@@ -12,8 +12,10 @@ from align.features.captions import describe
 from align.features.phrases import SOMETHING
 from align.matching.captioned import (
     FLOOR,
+    LOOKS,
     SHARPNESS,
     SURPRISE,
+    caption_lifts,
     caption_session,
     evidence_from_captions,
     meanings,
@@ -39,16 +41,17 @@ SEGMENTS = [(0.0, 20.0), (20.0, 40.0), (40.0, 60.0), (60.0, 80.0)]
 
 def test_notes_fit_their_stretches():
     evidence = evidence_from_captions(walk_and_rest(), HashedEncoder(), SEGMENTS, 0.5)
-    assert evidence.similarity.shape == (4, 4) and evidence.log_odds.shape == (160, 4)
+    similarity = evidence.over(SEGMENTS)
+    assert similarity.shape == (4, 4) and evidence.log_odds.shape == (160, 4)
     wanted = np.array([[1, -1, 1, -1], [-1, 1, -1, 1]] * 2)
-    assert (np.sign(evidence.similarity) == wanted).all()
+    assert (np.sign(similarity) == wanted).all()
     seconds = (evidence.first + np.arange(160) + 0.5) * evidence.hop
     inside = (seconds > 22) & (seconds < 38)
     assert (evidence.log_odds[inside, 1] > 0).all() and (evidence.log_odds[inside, 0] < 0).all()
     assert (evidence.method, evidence.streams) == ("captions", ("waist",))
 
 
-def test_the_similarity_is_the_equation():
+def test_the_log_odds_are_the_equation():
     session, encoder = walk_and_rest(("a walk", "the price of tea")), HashedEncoder()
     made = describe(session, 0.5)
     q = meanings(made, encoder, encoder.encode([note.text for note in session.notes]))
@@ -65,12 +68,16 @@ def test_the_similarity_is_the_equation():
              for v in range(len(made.phrases))]  # fmt: skip
         slow = np.exp(np.array(c) / (SHARPNESS * spread))
         assert q[n] == pytest.approx(slow / slow.sum(), rel=1e-4)
-    held, usual = made.over(SEGMENTS), made.strengths.mean(axis=0)
+    held, usual = made.strengths, made.strengths.mean(axis=0)
+    vectors = encoder.encode([note.text for note in session.notes])
+    lifts = caption_lifts(made, encoder, vectors, made.cells.first, made.cells.n)
     evidence = evidence_from_captions(session, encoder, SEGMENTS, 0.5)
-    for s in range(4):
+    counts = min(1.0, 0.5 / (80.0 / 2 / LOOKS))
+    for k in range(0, made.cells.n, 7):
         for n in range(2):
-            odds = sum(q[n, v] * (held[s, v] + FLOOR) / (usual[v] + FLOOR) for v in range(len(made.phrases)))
-            assert evidence.similarity[s, n] == pytest.approx(np.log(odds), abs=1e-4)
+            odds = sum(q[n, v] * (held[k, v] + FLOOR) / (usual[v] + FLOOR) for v in range(len(made.phrases)))
+            assert lifts[k, n] == pytest.approx(np.log(odds), abs=1e-4)
+            assert evidence.log_odds[k, n] == pytest.approx(counts * np.log(odds), abs=1e-4)
 
 
 def test_a_note_that_the_table_has_no_words_for_means_something():
@@ -107,7 +114,6 @@ def test_a_gap_carries_no_evidence():
 def test_N01_N02_no_note_empty_note_one_note(notes):
     evidence = caption_session(walk_and_rest(notes), HashedEncoder())
     assert evidence.log_odds.shape[1] == evidence.durations.shape[0] == len(notes)
-    assert evidence.similarity.shape == (evidence.similarity.shape[0], len(notes))
     assert np.isfinite(evidence.durations).all()
 
 
@@ -140,6 +146,7 @@ def test_real_notes_fit_their_spans_better_than_the_rest():
     session = Session("s", (stream,), tuple(Note(text) for text in truth["text"]))
     spans = truth.select("start", "end").to_numpy()
     evidence = evidence_from_captions(session, minilm.MiniLMEncoder(), spans, 0.25)
-    own = np.diag(evidence.similarity)
-    rest = (evidence.similarity.sum(axis=0) - own) / (len(own) - 1)
+    similarity = evidence.over(spans)
+    own = np.diag(similarity)
+    rest = (similarity.sum(axis=0) - own) / (len(own) - 1)
     assert (own > rest).mean() >= 0.8

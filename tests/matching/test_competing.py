@@ -23,7 +23,7 @@ def evidence_of(log_odds, seconds=4.0, nothing=0.02, sd=0.1):
     log_odds = np.asarray(log_odds, np.float32)
     n, n_notes = log_odds.shape
     durations = np.tile([np.log(seconds), sd], (n_notes, 1))
-    return Evidence(log_odds, HOP, 0, np.ones(n, bool), durations, log_odds, "test", nothing=nothing)
+    return Evidence(log_odds, HOP, 0, np.ones(n, bool), durations, "test", nothing=nothing)
 
 
 def notes_of(n):

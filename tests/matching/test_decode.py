@@ -30,9 +30,7 @@ def evidence_of(log_odds, *, seconds=4.0, sd=0.5, first=0, observed=None, lag_sd
     observed = np.ones(n, bool) if observed is None else np.asarray(observed)
     durations = np.tile([np.log(seconds), sd], (n_notes, 1))
     streams = ("wrist",)
-    return Evidence(
-        log_odds, HOP, first, observed, durations, log_odds, "test", lag_sd=lag_sd, streams=streams
-    )
+    return Evidence(log_odds, HOP, first, observed, durations, "test", lag_sd=lag_sd, streams=streams)
 
 
 def blocks(n, *spans, high=2.0, low=-2.0):
@@ -159,7 +157,7 @@ def test_notes_land_on_their_blocks_in_order():
     assert on_edges(alignment.spans) == [[5.0, 10.0], [20.0, 24.0], [35.0, 42.0]]
     assert [link.status for link in alignment.links] == ["aligned"] * 3
     assert alignment.probabilities.min() > 0.9
-    assert alignment.method == "test" and alignment.similarity.shape == (100, 3)
+    assert alignment.method == "test"
 
 
 def test_a_foreign_note_is_unmatched_and_pushes_nobody_aside():

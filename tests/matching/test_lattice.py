@@ -22,9 +22,7 @@ HOP = 0.5
 def evidence_of(n, durations, *, observed=None, first=0):
     log_odds = np.random.default_rng(n).normal(size=(n, len(durations))).astype(np.float32)
     observed = np.ones(n, bool) if observed is None else np.asarray(observed)
-    return Evidence(
-        log_odds, HOP, first, observed, np.asarray(durations, float).reshape(-1, 2), log_odds, "test"
-    )
+    return Evidence(log_odds, HOP, first, observed, np.asarray(durations, float).reshape(-1, 2), "test")
 
 
 def notes_of(n, time=None):

@@ -21,7 +21,7 @@ class Planted:
         for i in range(n_notes):
             log_odds[20 * i + 5 : 20 * i + 15, i] = 2.0
         durations = np.tile([np.log(10.0), 0.4], (n_notes, 1))
-        return Evidence(log_odds, 1.0, 0, np.ones(100, bool), durations, log_odds, "planted")
+        return Evidence(log_odds, 1.0, 0, np.ones(100, bool), durations, "planted")
 
 
 def session_of(*notes, **about):

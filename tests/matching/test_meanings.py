@@ -31,7 +31,7 @@ def evidence_of(odds, shares=None, other=None, *, seconds=5.0, observed=None):
     meanings = None
     if shares is not None:
         meanings = Meanings(np.asarray(other, np.float32), durations[:1].repeat(len(shares[0]), 0), shares)
-    return Evidence(odds, HOP, 0, seen, durations, odds, "test", meanings=meanings)
+    return Evidence(odds, HOP, 0, seen, durations, "test", meanings=meanings)
 
 
 def notes_of(n):

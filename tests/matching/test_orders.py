@@ -19,7 +19,7 @@ from tests import naive
 
 def evidence_of(lag_sd=10.0):
     nothing = np.zeros((4, 0), np.float32)
-    return Evidence(nothing, 0.5, 0, np.ones(4, bool), np.zeros((0, 2)), nothing, "test", lag_sd=lag_sd)
+    return Evidence(nothing, 0.5, 0, np.ones(4, bool), np.zeros((0, 2)), "test", lag_sd=lag_sd)
 
 
 def at(seconds, author="", half=0.0):

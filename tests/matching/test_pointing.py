@@ -21,7 +21,7 @@ def evidence_of(log_odds, *, seconds=2.0, sd=0.4, observed=None, first=0, reach=
     column = np.asarray(log_odds, np.float32)[:, None]
     observed = np.ones(len(column), bool) if observed is None else np.asarray(observed, bool)
     durations = np.array([[math.log(seconds), sd]])
-    return Evidence(column, HOP, first, observed, durations, column, "test", reach=reach)
+    return Evidence(column, HOP, first, observed, durations, "test", reach=reach)
 
 
 def centres(evidence):

@@ -36,7 +36,7 @@ def session(n, n_notes, seed, *, is_timed, height=0.6, gap=None):
         observed[slice(*gap)] = False
     usual = np.log(n / n_notes / 2 * HOP)
     evidence = Evidence(
-        odds.astype(np.float32), HOP, 0, observed, np.tile([usual, 0.8], (n_notes, 1)), odds, "t", lag_sd=15.0
+        odds.astype(np.float32), HOP, 0, observed, np.tile([usual, 0.8], (n_notes, 1)), "t", lag_sd=15.0
     )
     return evidence, tuple(notes)
 
@@ -69,9 +69,7 @@ def test_meanings_that_hold_no_probability_are_looked_at_once():
     other[600:660, 1] += 1.5
     usual = np.tile([np.log(30.0), 0.5], (3, 1))
     shares = np.full((3, 3), 0.1)
-    evidence = Evidence(
-        odds, HOP, 0, np.ones(n, bool), usual, odds, "t", meanings=Meanings(other, usual, shares)
-    )
+    evidence = Evidence(odds, HOP, 0, np.ones(n, bool), usual, "t", meanings=Meanings(other, usual, shares))
     lattice = build_lattice(evidence, tuple(Note(f"note {i}") for i in range(3)))
     used, tables = searched(lattice, BUDGET_HERE)
     assert used.stride.min() > 0 and [lattice.n_meanings(i) for i in range(3)] == [4, 4, 4]
@@ -100,7 +98,7 @@ def test_without_windows_the_normaliser_is_off_by_little():
 def test_a_grossly_wrong_time_is_still_overruled_on_the_thinned_grid(monkeypatch):
     odds = np.full((1500, 1), -0.5, np.float32)
     odds[1000:1060] = 0.7
-    evidence = Evidence(odds, HOP, 0, np.ones(1500, bool), np.array([[3.4, 0.8]]), odds, "t", lag_sd=10.0)
+    evidence = Evidence(odds, HOP, 0, np.ones(1500, bool), np.array([[3.4, 0.8]]), "t", lag_sd=10.0)
     notes = (Note("far off", NoteTime(100.0, 100.0, 100.0)),)
     exact = place_notes(evidence, notes).links[0]
     monkeypatch.setattr(search.searched, "__defaults__", (1e4,))
@@ -114,7 +112,7 @@ def test_a_grossly_wrong_time_is_still_overruled_on_the_thinned_grid(monkeypatch
 def test_a_span_that_no_window_holds_is_moved_to_its_best_edges():
     odds = np.full((1500, 1), -0.5, np.float32)
     odds[1003:1061] = 0.7
-    evidence = Evidence(odds, HOP, 0, np.ones(1500, bool), np.array([[3.4, 0.8]]), odds, "t")
+    evidence = Evidence(odds, HOP, 0, np.ones(1500, bool), np.array([[3.4, 0.8]]), "t")
     thin = planned(build_lattice(evidence, (Note("far off"),)), 1e4)
     assert thin.stride.tolist() == [8]
     assert refined_spans(thin).tolist() == [[1003, 1061]]

@@ -15,7 +15,7 @@ def shares(notes, odds=None):
     rng = np.random.default_rng(0)
     odds = rng.normal(size=(60, len(notes))) if odds is None else odds
     durations = np.tile([1.0, 0.5], (len(notes), 1))
-    evidence = Evidence(odds.astype(np.float32), 0.5, 0, np.ones(len(odds), bool), durations, odds, "test")
+    evidence = Evidence(odds.astype(np.float32), 0.5, 0, np.ones(len(odds), bool), durations, "test")
     return with_sharing(build_lattice(evidence, notes), notes).share
 
 

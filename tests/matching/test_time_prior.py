@@ -19,7 +19,7 @@ from align.matching.time_prior import FLOOR, Window, decoding_order, on_session_
 def evidence_of(*, hop=0.5, first=0, lag=0.0, lag_sd=10.0):
     nothing = np.zeros((4, 0), np.float32)
     observed = np.ones(4, bool)
-    return Evidence(nothing, hop, first, observed, np.zeros((0, 2)), nothing, "test", lag, lag_sd)
+    return Evidence(nothing, hop, first, observed, np.zeros((0, 2)), "test", lag, lag_sd)
 
 
 def at(seconds):

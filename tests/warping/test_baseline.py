@@ -18,8 +18,7 @@ def evidence(log_odds, hop=1.0, first=0, observed=None):
     log_odds = np.asarray(log_odds, np.float32)
     observed = np.ones(len(log_odds), bool) if observed is None else np.asarray(observed, bool)
     durations = np.zeros((log_odds.shape[1], 2))
-    similarity = np.tanh(log_odds)
-    return Evidence(log_odds, hop, first, observed, durations, similarity, "test", streams=("wrist",))
+    return Evidence(log_odds, hop, first, observed, durations, "test", streams=("wrist",))
 
 
 def staircase(lengths, strength=4.0):
@@ -50,7 +49,9 @@ def test_a_segmentation_and_its_spans_give_the_same():
     cut = Segmentation.of(stream, [30, 80])
     odds = evidence(staircase([3, 5, 2]))
     assert warp_evidence(odds, notes_of(3), cut).spans.tolist() == [[0, 3], [3, 8], [8, 10]]
-    assert warp_evidence(odds, notes_of(3), cut.spans).path.tolist() == [[0, 0], [1, 1], [2, 2]]
+    result = warp_evidence(odds, notes_of(3), cut.spans)
+    assert result.path.tolist() == [[0, 0], [1, 1], [2, 2]]
+    np.testing.assert_array_equal(result.similarity, odds.over(cut.spans))
 
 
 def test_fewer_segments_than_notes_split_a_segment_evenly():

@@ -126,7 +126,7 @@ def evidence(n_frames, n_notes, observed=None, first=0, durations=None):
     observed = np.ones(n_frames, bool) if observed is None else np.asarray(observed, bool)
     expected = np.zeros((n_notes, 2)) if durations is None else np.column_stack([np.log(durations)] * 2)
     odds = np.zeros((n_frames, n_notes))
-    return Evidence(odds, 1.0, first, observed, expected, odds, "test", streams=("wrist",))
+    return Evidence(odds, 1.0, first, observed, expected, "test", streams=("wrist",))
 
 
 def shown(kinds, lengths, seed=0):

@@ -31,18 +31,17 @@ class FrameOdds:
     shown: F4
 
     @torch.inference_mode()
-    def of(self, texts: F4) -> tuple[F4, F4]:
-        """(n_frames, n) f4 agreements, and log odds.
+    def of(self, texts: F4) -> F4:
+        """(n_frames, n) f4 log odds.
 
         Args:
             texts: (n, d) f4 of unit norm.
         """
-        similarity = np.empty((len(self.shown), len(texts)), np.float32)
-        log_odds, scale, asked = np.empty_like(similarity), float(self.network.scale), torch.from_numpy(texts)
-        for low in range(0, len(similarity), _ROWS):
+        log_odds = np.empty((len(self.shown), len(texts)), np.float32)
+        scale, asked = float(self.network.scale), torch.from_numpy(texts)
+        for low in range(0, len(log_odds), _ROWS):
             some = slice(low, low + _ROWS)
-            frames = torch.from_numpy(self.made.vectors[some])
-            similarity[some] = self.network.function(frames, asked).numpy()
+            agreement = self.network.function(torch.from_numpy(self.made.vectors[some]), asked).numpy()
             against = self.made.nothing[some, None]
-            log_odds[some] = self.counts * (scale * similarity[some] - against) + self.shown[some, None]
-        return similarity, log_odds
+            log_odds[some] = self.counts * (scale * agreement - against) + self.shown[some, None]
+        return log_odds

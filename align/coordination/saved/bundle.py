@@ -218,8 +218,8 @@ class Coordination:
             inputs: (n_frames, n_features) f4, from ``model_inputs``.
             vectors: as for ``evidence_for``.
         """
-        similarity = np.zeros((table.n_frames, len(vectors)), np.float32)
-        log_odds, gain, strange = similarity, np.zeros(0), self.strangeness(inputs)
+        log_odds = np.zeros((table.n_frames, len(vectors)), np.float32)
+        gain, strange = np.zeros(0), self.strangeness(inputs)
         durations, silent = self.durations.of(vectors), ~vectors.any(axis=1)
         meanings = None
         if self.network is not None:
@@ -236,16 +236,15 @@ class Coordination:
                 projected = self.network.text.projected(vectors)
                 counts *= heard.trust(projected[~silent])
             odds = FrameOdds(self.network, made, counts, shown)
-            similarity, log_odds = odds.of(_directions(self.network, vectors))
+            log_odds = odds.of(_directions(self.network, vectors))
             log_odds[:, silent] = 0.0
             if heard is not None:
                 shares = np.where(silent.reshape(-1, 1), 0.0, heard.shares(projected))
                 meant = shares.any(axis=0)
                 if meant.any():
-                    others, lasting = odds.of(heard.meanings[meant])[1], heard.durations[meant]
+                    others, lasting = odds.of(heard.meanings[meant]), heard.durations[meant]
                     meanings = Meanings(others, lasting.astype(np.float64), shares[:, meant])
-        for own in (similarity, log_odds):
-            own.flags.writeable = False  # a record copies what others could still write into
+        log_odds.flags.writeable = False  # a record copies what others could still write into
         return Evidence(
             log_odds=log_odds,
             hop=table.hop,
@@ -253,7 +252,6 @@ class Coordination:
             observed=table.observed,
             durations=durations,
             tails=self.durations.tails,
-            similarity=similarity,
             method="contrastive",
             lag=self.lag,
             lag_sd=self.lag_sd,

@@ -180,7 +180,6 @@ def _expect(scene: Scene, belief: Belief, odds: Sequence[Floats]) -> Belief:
             first=view.first,
             observed=view.observed,
             durations=belief.durations[example.notes],
-            similarity=np.zeros((0, len(notes)), np.float32),
             method="contrastive",
             lag=belief.lag,
             lag_sd=belief.lag_sd,

@@ -79,7 +79,6 @@ def test_where_the_frames_do_not_tell_the_gain_does():
         first=0,
         observed=np.ones(60, np.bool_),
         durations=np.array([[np.log(35.0), 0.5]]),
-        similarity=odds,
         method="contrastive",
     )
     logits = np.full(61, -4.0)
