@@ -9,7 +9,8 @@
 3. Captions say in general what a text may look like (``hints.py``): they count in the first round, and from round to
    round less. Where they have no words for the notes, and there are neither times nor a labelled session, much
    depends on where one starts: several starts, the best kept (``restarts.py``).
-4. A last round on a grid twice as fine says where spans begin and end.
+4. A last round on a grid twice as fine says where spans begin and end; what labelled sessions show it to be off is
+   taken from that (``boundaries.py``).
 5. What the network learns are the last posteriors, as soft targets; texts that look alike by then mean the
    same (not from order alone without captions: there texts that trade places look alike, too).
 
@@ -30,6 +31,7 @@ from align.coordination.inputs.coarse import CoarseView
 from align.coordination.inputs.examples import NOTHING, UNKNOWN, Example, Vocabulary
 from align.coordination.saved.bundle import Coordination
 from align.coordination.trust.durations import fit_durations
+from align.coordination.weak.boundaries import corrected
 from align.coordination.weak.gaussians import count_frames, kinship, whitened
 from align.coordination.weak.restarts import best_of_starts, part_of
 from align.coordination.weak.rounds import (
@@ -44,7 +46,7 @@ from align.coordination.weak.rounds import (
     gaussians_of,
     lengths,
 )
-from align.datatypes import Floats
+from align.datatypes import Floats, Note
 from align.errors import InputError
 
 __all__ = ["learn_weakly", "lowest_of_three"]
@@ -116,6 +118,7 @@ def learn_weakly(
         belief = annealed(scene, start, regime, rounds, lambda *at: tell("placing notes", *at))
     scene, belief = _refined(scene, belief, _scene(known, weak, vocabulary, _FINE_CELLS), regime)
     _check(belief)
+    belief = corrected(scene, belief, regime)
     texts, log, weight = lengths(scene, belief)
     model = model.with_durations(fit_durations(vocabulary.vectors[texts], np.exp(log), weight))
     if len(exact_times(weak)[0]) >= LEAST_TIMES:
@@ -244,7 +247,11 @@ def _scene(known: Sequence[Example], weak: Weak, vocabulary: Vocabulary, cells_a
     lasted = np.concatenate([np.zeros(0), *seconds])
     texts = np.concatenate([np.zeros(0, np.int64), *(e.notes for e in known)])
     usable = np.isfinite(lasted) & (lasted > 0)
-    return Scene(
+    hints = [
+        np.zeros((len(view.observed), len(e.notes))) if e.hint is None else pool * view.pooled(e.hint)
+        for view, e in zip(views, examples, strict=True)
+    ]
+    scene = Scene(
         weak,
         tuple(views[:n]),
         tuple(frames[:n]),
@@ -253,11 +260,15 @@ def _scene(known: Sequence[Example], weak: Weak, vocabulary: Vocabulary, cells_a
         sure,
         texts[usable],
         np.log(lasted[usable]),
-        tuple(
-            np.zeros((len(view.observed), len(notes))) if e.hint is None else pool * view.pooled(e.hint)
-            for view, (e, notes) in zip(views[:n], weak, strict=True)
-        ),
+        tuple(hints[:n]),
     )
+    if not known:
+        return scene
+    untimed = [(e, [Note("labelled")] * len(e.notes)) for e in known]
+    as_weak = dataclasses.replace(
+        scene, weak=untimed, views=tuple(views[n:]), frames=tuple(frames[n:]), hints=tuple(hints[n:])
+    )
+    return dataclasses.replace(scene, known=as_weak)
 
 
 def _regime(known: Sequence[Example], scene: Scene) -> Regime:

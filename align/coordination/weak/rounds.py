@@ -36,6 +36,8 @@ __all__ = [
     "Weak",
     "annealed",
     "exact_times",
+    "expected",
+    "frame_odds",
     "gaussians_of",
     "lengths",
 ]
@@ -70,7 +72,8 @@ class Scene:
     """What stays the same from round to round: weak sessions on the coarse grid, and what is known for sure.
 
     ``spacing`` seconds a note; ``sure``, ``known_texts`` and ``known_log`` (log seconds): counts and durations of
-    the labelled spans. ``hints`` per session (n_cells, n_notes) log odds that captions give, 0 without any.
+    the labelled spans. ``hints`` per session (n_cells, n_notes) log odds that captions give, 0 without any. ``known``:
+    the labelled sessions, as if they were weak; None without any.
     """
 
     weak: Weak
@@ -82,6 +85,7 @@ class Scene:
     known_texts: npt.NDArray[np.int64]
     known_log: Floats
     hints: tuple[Floats, ...]
+    known: Scene | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,15 +141,12 @@ def annealed(
     for round_ in range(rounds + 1):
         progress = max(0, round_ - 1) / max(1, rounds - 1)
         looks = regime.first_looks * (regime.last_looks / regime.first_looks) ** progress
-        per_cell = looks * scene.views[0].hop / scene.spacing
         hint = regime.hint * (1.0 - progress)
-        odds = [
-            hint * said
-            if gaussians is None
-            else per_cell * gaussians.log_odds(frames, example.notes) + hint * said
-            for frames, (example, _), said in zip(scene.frames, scene.weak, scene.hints, strict=True)
-        ]
-        belief = _expect(scene, belief, odds)
+        odds = [hint * said for said in scene.hints]
+        if gaussians is not None:
+            seen = frame_odds(scene, gaussians, looks)
+            odds = [own + said for own, said in zip(seen, odds, strict=True)]
+        belief = expected(scene, belief, odds)
         open_sd = 0.0 if is_started else START_SD * (1.0 - round_ / _SETTLED)
         belief = _learned(scene, belief, max(_LEAST_SD, open_sd))
         gaussians = gaussians_of(scene, belief, regime.tied)
@@ -169,8 +170,27 @@ def gaussians_of(scene: Scene, belief: Belief, tied: float) -> TextGaussians:
     return fit_gaussians(counts, scene.kin, tied)
 
 
-def _expect(scene: Scene, belief: Belief, odds: Sequence[Floats]) -> Belief:
-    """E step: posteriors under the odds less the bias, and one step of the bias towards the share of "nothing"."""
+def frame_odds(scene: Scene, gaussians: TextGaussians, looks: float) -> list[Floats]:
+    """Per weak session (n_cells, n_notes) log odds of its notes against "nothing".
+
+    Args:
+        scene, gaussians: as for ``annealed``.
+        looks: as how many independent frames a note of usual length counts.
+    """
+    per_cell = looks * scene.views[0].hop / scene.spacing
+    return [
+        per_cell * gaussians.log_odds(frames, example.notes)
+        for frames, (example, _) in zip(scene.frames, scene.weak, strict=True)
+    ]
+
+
+def expected(scene: Scene, belief: Belief, odds: Sequence[Floats]) -> Belief:
+    """E step: posteriors under the odds less the bias, and one step of the bias towards the share of "nothing".
+
+    Args:
+        scene, belief: as for ``annealed``.
+        odds: per weak session (n_cells, n_notes) log odds of its notes against "nothing".
+    """
     spread = float(np.std(np.concatenate([o.ravel() for o in odds])))
     soft, moments, nothing, seen = [], [], 0.0, 0.0
     for (example, notes), view, own in zip(scene.weak, scene.views, odds, strict=True):
