@@ -3,7 +3,8 @@
     python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
                                    [--labelled 0]
                                    [--asked written second third fourth paraphrased foreign timed]
-                                   [--only-learned] [--every 1] [--turned 0] [--without NAME ...] [--words-alone]
+                                   [--only-learned] [--every 1] [--turned 0] [--hiss DB] [--without NAME ...]
+                                   [--words-alone]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
 people's true spans (or, with --notes, on those notes alone, but for so many --labelled sessions, drawn by the seed,
@@ -20,9 +21,10 @@ can be asked in other ways:
 - ``timed``: the notes carry the times of the file that --notes names.
 
 With --every N only every N-th event of a test session has a note; with --turned D its sensors sat turned by D degrees
-about an axis drawn for each session; with --without NAME they lack the streams called so, and the channels in whose
-name it stands; with --words-alone notes in words that training never heard mean what they say and nothing else. With
---unseen-wording one wording of every label is kept out of training, and all test notes are reworded to it.
+about an axis drawn for each session; with --hiss DB their sound has white noise so far below its loudest 50 ms;
+with --without NAME they lack the streams called so, and the channels in whose name it stands; with --words-alone notes
+in words that training never heard mean what they say and nothing else. With --unseen-wording one wording of every label
+is kept out of training, and all test notes are reworded to it.
 Baselines that hang on no seed run with the first alone.
 """
 
@@ -140,6 +142,20 @@ def turned(session: Session, degrees: float) -> Session:
     return turned_session(session, rotation(rng.normal(size=3), np.radians(degrees)))
 
 
+def hissing(session: Session, decibels: float | None) -> Session:
+    """The session as if white noise so many dB below the loudest 50 ms had been added to its sound; None: as it is."""
+    rng, streams = np.random.default_rng(list(session.name.encode())), []
+    for stream in session.streams:
+        if decibels is not None and stream.modality == "audio":
+            size = max(1, round(0.05 * stream.rate))
+            power = np.square(stream.values[: len(stream.values) // size * size], dtype=np.float64)
+            loudest = np.nanmax(np.nanmean(power.reshape(-1, size * stream.n_channels), axis=1))
+            hiss = np.sqrt(loudest) * 10 ** (-decibels / 20) * rng.normal(size=stream.values.shape)
+            stream = dataclasses.replace(stream, values=(stream.values + hiss).astype(stream.values.dtype))
+        streams.append(stream)
+    return dataclasses.replace(session, streams=tuple(streams))
+
+
 def lacking(session: Session, names: Sequence[str]) -> Session:
     """The session without the streams of these names, and without the channels in whose name one of them stands."""
     streams = []
@@ -243,9 +259,8 @@ def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tu
             none = {k: getattr(model.heard, k)[:0] for k in ("texts", "meanings", "durations")}
             model = dataclasses.replace(model, heard=dataclasses.replace(model.heard, **none))
         for kind, ask in asks.items():
-            put = [
-                lacking(ask(turned(thinned(s, options.every), options.turned)), options.without) for s in test
-            ]
+            worn = [hissing(turned(thinned(s, options.every), options.turned), options.hiss) for s in test]
+            put = [lacking(ask(s), options.without) for s in worn]
             for method in answers[kind]:
                 answers[kind][method] += by_method(method, model, put)
         so_far = {kind: round(pool(found["contrastive"]).mean_iou, 4) for kind, found in answers.items()}
@@ -329,6 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--unseen-wording", action="store_true")
     parser.add_argument("--asked", nargs="+", choices=ASKED, default=["written"])
     parser.add_argument("--every", type=int, default=1, help="notes of every so many-th event alone")
+    parser.add_argument("--hiss", type=float, help="decibels by which noise lies below the loudest 50 ms")
     parser.add_argument(
         "--turned", type=float, default=0.0, help="degrees that test sessions' sensors are turned"
     )

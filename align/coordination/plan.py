@@ -37,6 +37,7 @@ AUGMENTATIONS = (
     "time-warp",
     "drop-channels",
     "drop-streams",
+    "noise",
     "mask-times",
     "mask-bands",
 )

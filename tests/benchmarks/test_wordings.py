@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from align.datatypes import Session, Span, Stream
-from benchmarks.alignment import REWORDED, SETS, WORDINGS, asked, lacking, paraphrased, truth_of, wordings
+from benchmarks.alignment import (
+    REWORDED,
+    SETS,
+    WORDINGS,
+    asked,
+    hissing,
+    lacking,
+    paraphrased,
+    truth_of,
+    wordings,
+)
 
 DATA = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
 
@@ -75,3 +85,16 @@ def test_streams_and_channels_that_are_named_are_left_out():
     np.testing.assert_array_equal(kept.values, values[:, ::2])
     assert [s.name for s in lacking(Session("p1", (phone, watch), ()), ["phone"]).streams] == ["watch"]
     assert lacking(Session("p1", (phone, watch), ()), []).streams[0].channels == phone.channels
+
+
+def test_hiss_lies_so_far_below_the_loudest_moment_of_sound_alone() -> None:
+    t = np.arange(32000) / 16000.0
+    sound = Stream((0.5 * np.sin(2 * np.pi * 440 * t) * (t < 1.0)), 16000.0, "mic", modality="audio")
+    wrist = Stream(np.ones((50, 1)), 25.0, "wrist", channels=("hr",))
+    session = Session("p1", (sound, wrist), ())
+    found = hissing(session, 20.0)
+    added = found.streams[0].values - sound.values
+    loudest = np.mean((0.5 * np.sin(2 * np.pi * 440 * t[:800])) ** 2)
+    assert 10 * np.log10(np.mean(added**2) / loudest) == pytest.approx(-20.0, abs=0.2)
+    np.testing.assert_array_equal(found.streams[1].values, wrist.values)
+    np.testing.assert_array_equal(hissing(session, None).streams[0].values, sound.values)

@@ -23,7 +23,7 @@ from align.errors import InputError, ParameterError
 from align.features.frames import FrameTable, frame_table
 from align.features.scaling import robust_location_scale, robust_scaled
 
-__all__ = ["Layout", "fit_layout", "layout_findings", "model_inputs", "session_table"]
+__all__ = ["Layout", "fit_layout", "layout_findings", "model_inputs", "on_both_scales", "session_table"]
 
 _LIMIT = 6.0  # robust standard deviations kept of a column
 _SAMPLED = 200_000  # frames that fix the scaling
@@ -265,14 +265,24 @@ def model_inputs(table: FrameTable, layout: Layout) -> npt.NDArray[np.float32]:
     for k, block in enumerate(reading.blocks):
         for own in _column_groups(block.shape[1]):
             at = slice(column + own.start, column + own.stop)
-            shift, scale = layout.shift[at], layout.scale[at]
-            out[:, at] = np.clip((block[:, own] - shift) / scale, -_LIMIT, _LIMIT)
             behind = slice(total + at.start, total + at.stop)
-            out[:, behind] = robust_scaled(block[:, own], _LIMIT, 0.1 * scale)
+            out[:, at], out[:, behind] = on_both_scales(block[:, own], layout.shift[at], layout.scale[at])
         out[:, 2 * total + k] = np.isfinite(block).any(axis=1)
         column += block.shape[1]
     out[~np.isfinite(out)] = 0.0
     return out
+
+
+def on_both_scales(
+    values: npt.NDArray[np.float32], shift: npt.NDArray[np.float32], scale: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Columns on the training scale, and on their own: clipped at 6 robust standard deviations, NaN stays NaN.
+
+    Args:
+        values: (n_frames, k) a session's.
+        shift, scale: (k,) of the layout.
+    """
+    return np.clip((values - shift) / scale, -_LIMIT, _LIMIT), robust_scaled(values, _LIMIT, 0.1 * scale)
 
 
 def _column_groups(width: int) -> list[slice]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from align.coordination.weak.gaussians import count_frames
 from align.coordination.weak.restarts import part_of
 from align.coordination.weak.rounds import Belief, Regime, Scene, expected, frame_odds, gaussians_of
+from align.coordination.weak.sharp import narrow_window
 from align.datatypes import Floats
 
 __all__ = ["corrected", "moved", "usual_errors"]
@@ -23,7 +24,6 @@ __all__ = ["corrected", "moved", "usual_errors"]
 _ALIKE_POWER = 4.0  # of the overlap of two texts' Gaussians: how much one's errors say of the other's
 _PRIOR = 2.0  # notes without an error that every text starts from
 _FOUND = 0.5  # intersection over union from which a note was placed rightly, so that its edges say something
-_FARTHEST = 6.0  # cells that an edge may be off: more is another place
 _ROUNDS = 3  # in which a known session's notes are placed, as those of the others were
 _LEAST_LEFT = 0.5  # of a span's length
 
@@ -63,7 +63,7 @@ def _known_errors(
 ) -> tuple[npt.NDArray[np.int64], Floats]:
     """Text, and seconds that start and end are off by, of every known note that is found where it is: each session is
     placed by what the weak ones and the other known ones say."""
-    hop, texts, errors = scene.views[0].hop, [], []
+    texts, errors = [], []
     softs = [
         view.pooled(example.soft)
         for view, (example, _) in zip(known.views, known.weak, strict=True)
@@ -90,7 +90,8 @@ def _known_errors(
         truth = (example.table.first + example.spans) * example.table.hop
         is_found = _overlaps(spans, truth) >= _FOUND
         texts.append(example.notes[is_found])
-        errors.append(np.clip(spans - truth, -_FARTHEST * hop, _FARTHEST * hop)[is_found])
+        blurred = 0.5 * narrow_window(example.table.hop)  # no frame looks further: more is another place
+        errors.append(np.clip(spans - truth, -blurred, blurred)[is_found])
     return np.concatenate(texts), np.concatenate(errors)
 
 

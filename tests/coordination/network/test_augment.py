@@ -46,7 +46,7 @@ def test_the_table_of_names_is_the_plan_s():
     assert {*augment.EFFECTS, "time-warp"} == set(AUGMENTATIONS)
 
 
-@pytest.mark.parametrize("name", list(augment.EFFECTS))
+@pytest.mark.parametrize("name", [n for n in augment.EFFECTS if n != "noise"])  # of sound: test_noise.py
 def test_pure_and_reproducible_and_presence_only_falls(made, name):
     layout, inputs = made
     before, effect = inputs.copy(), augment.EFFECTS[name]
