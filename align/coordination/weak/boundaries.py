@@ -9,13 +9,22 @@ from those of the other sessions.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import numpy.typing as npt
 
-from align.coordination.weak.gaussians import count_frames
+from align.coordination.weak.gaussians import count_frames, fit_gaussians
 from align.coordination.weak.restarts import part_of
-from align.coordination.weak.rounds import Belief, Regime, Scene, expected, frame_odds, gaussians_of
+from align.coordination.weak.rounds import (
+    LABELLED_WEIGHT,
+    Belief,
+    Regime,
+    Scene,
+    expected,
+    frame_odds,
+    gaussians_of,
+)
 from align.coordination.weak.sharp import narrow_window
 from align.datatypes import Floats
 
@@ -24,6 +33,7 @@ __all__ = ["corrected", "moved", "usual_errors"]
 _ALIKE_POWER = 4.0  # of the overlap of two texts' Gaussians: how much one's errors say of the other's
 _PRIOR = 2.0  # notes without an error that every text starts from
 _FOUND = 0.5  # intersection over union from which a note was placed rightly, so that its edges say something
+_MOST_SESSIONS = 24  # that are placed, evenly picked
 _ROUNDS = 3  # in which a known session's notes are placed, as those of the others were
 _LEAST_LEFT = 0.5  # of a span's length
 
@@ -63,29 +73,20 @@ def _known_errors(
 ) -> tuple[npt.NDArray[np.int64], Floats]:
     """Text, and seconds that start and end are off by, of every known note that is found where it is: each session is
     placed by what the weak ones and the other known ones say."""
-    texts, errors = [], []
-    softs = [
-        view.pooled(example.soft)
-        for view, (example, _) in zip(known.views, known.weak, strict=True)
-        if example.soft is not None
-    ]
-    for i, (example, _) in enumerate(known.weak):
-        rest = [k for k in range(len(known.weak)) if k != i]
-        others = count_frames(
-            [known.frames[k] for k in rest],
-            [softs[k] for k in rest],
-            [known.weak[k][0].notes for k in rest],
-            scene.sure.first.shape,
-        )
+    texts, errors, shape = [], [], scene.sure.first.shape
+    weak = count_frames(scene.frames, belief.soft, [e.notes for e, _ in scene.weak], shape)
+    every = math.ceil(len(known.weak) / _MOST_SESSIONS)
+    for i in range(0, len(known.weak), every):
         one = part_of(known, [i])
-        joined = dataclasses.replace(
-            scene, weak=[*scene.weak, *one.weak], frames=(*scene.frames, *one.frames), sure=others
-        )
-        placed = dataclasses.replace(belief, soft=(np.zeros_like(softs[i]),))
+        example = one.weak[0][0]
+        sure = [one.views[0].pooled(np.asarray(example.soft, np.float64))]
+        own = count_frames(one.frames, sure, [example.notes], shape)
+        rest = weak.plus(scene.sure.plus(own, -1.0), LABELLED_WEIGHT)
+        seen = rest
         for _ in range(_ROUNDS):
-            both = dataclasses.replace(belief, soft=(*belief.soft, *placed.soft))
-            odds = frame_odds(one, gaussians_of(joined, both, regime.tied), regime.last_looks)
-            placed = expected(one, belief, odds)
+            gaussians = fit_gaussians(seen, scene.kin, regime.tied)
+            placed = expected(one, belief, frame_odds(one, gaussians, regime.last_looks))
+            seen = rest.plus(count_frames(one.frames, placed.soft, [example.notes], shape), 1.0)
         spans = _spans(placed.moments)
         truth = (example.table.first + example.spans) * example.table.hop
         is_found = _overlaps(spans, truth) >= _FOUND

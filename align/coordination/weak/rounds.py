@@ -27,6 +27,7 @@ from align.datatypes import Floats, Note
 from align.matching import posterior_cover
 
 __all__ = [
+    "LABELLED_WEIGHT",
     "LEAST_TIMES",
     "START_SD",
     "Belief",
@@ -50,7 +51,7 @@ LEAST_TIMES = 8  # exact times from which their lag is learned
 _P_NOTHING = 0.002  # training notes refer to their recording
 _GAIN = 0.4  # step of the control of the share of "nothing", in spreads of the scores
 _TRUST = 2.0  # notes that the common duration counts for
-_LABELLED_WEIGHT = 3.0
+LABELLED_WEIGHT = 3.0  # of a frame whose note is known
 _LEAST_SHARE = 0.02
 
 
@@ -166,7 +167,7 @@ def gaussians_of(scene: Scene, belief: Belief, tied: float) -> TextGaussians:
     if belief.soft:
         texts = [e.notes for e, _ in scene.weak]
         seen = count_frames(scene.frames, belief.soft, texts, scene.sure.first.shape)
-        counts = seen.plus(scene.sure, _LABELLED_WEIGHT)
+        counts = seen.plus(scene.sure, LABELLED_WEIGHT)
     return fit_gaussians(counts, scene.kin, tied)
 
 
@@ -238,7 +239,7 @@ def lengths(scene: Scene, belief: Belief) -> tuple[npt.NDArray[np.int64], Floats
     """Text, log seconds and weight of every weak note, then of every known span."""
     texts = np.concatenate([*(e.notes for e, _ in scene.weak), scene.known_texts])
     log = np.concatenate([belief.moments[:, 2], scene.known_log])
-    sure = np.full(len(scene.known_log), _LABELLED_WEIGHT)
+    sure = np.full(len(scene.known_log), LABELLED_WEIGHT)
     return texts, log, np.concatenate([np.maximum(belief.moments[:, 3], 1e-3), sure])
 
 
