@@ -26,37 +26,10 @@ _BLOCK_S = 1.0
 _TINY = 1e-9
 #: words of streams' names that tell devices of one wearer apart
 _WORN = frozenset(
-    {
-        "phone",
-        "watch",
-        "band",
-        "ring",
-        "glasses",
-        "patch",
-        "strap",
-        "head",
-        "ear",
-        "neck",
-        "chest",
-        "trunk",
-        "torso",
-    }
-    | {
-        "back",
-        "waist",
-        "belt",
-        "hip",
-        "arm",
-        "elbow",
-        "wrist",
-        "hand",
-        "finger",
-        "thigh",
-        "pocket",
-        "trousers",
-        "knee",
-    }
-    | {"leg", "shank", "ankle", "foot", "shoe", "left", "right", "upper", "lower"}
+    name_words(
+        "phone watch band ring glasses patch strap head ear neck chest trunk torso back waist belt hip arm elbow wrist"
+        " hand finger thigh pocket trousers knee leg shank ankle foot shoe left right upper lower"
+    )
 )
 
 
