@@ -13,13 +13,14 @@ from align import clock
 from align.datatypes import Stream
 from align.errors import InputError
 
-__all__ = ["mel_frames", "sound_summary"]
+__all__ = ["RANGE_DB", "mel_frames", "sound_summary"]
 
 _STEP = 0.010  # seconds between spectra
 _WIDTH = 0.025  # seconds of signal in a spectrum
 _MELS = 40
 _TOP = 8000.0  # hertz
-_RANGE = 80.0  # decibels kept below the loudest spectrum
+#: Decibels that are kept below the loudest frame.
+RANGE_DB = 80.0
 _CHUNK = 6000  # spectra computed at a time: one minute
 
 
@@ -63,8 +64,8 @@ def mel_frames(stream: Stream, hop: float) -> Stream:
     table = np.concatenate(tables)
     top = np.fmax.reduce(table[:, -1])
     # decibels below the loudest frame, so that the recording level does not matter
-    table[:, :_MELS] = np.maximum(table[:, :_MELS] - top, -_RANGE)
-    table[:, -1] = np.maximum(table[:, -1] - top, -_RANGE)
+    table[:, :_MELS] = np.maximum(table[:, :_MELS] - top, -RANGE_DB)
+    table[:, -1] = np.maximum(table[:, -1] - top, -RANGE_DB)
     names = [f"mel{i:02d}.{k}" for k in ("mean", "sd") for i in range(_MELS)]
     return Stream(
         values=table.astype(np.float32),

@@ -21,6 +21,7 @@ from align.coordination.inputs.missing import device_columns, first_columns, wit
 from align.coordination.inputs.raw import RAW
 from align.coordination.plan import TrainingPlan
 from align.datatypes import Floats, Session
+from align.features.audio import RANGE_DB
 from align.features.kinds import groups
 
 __all__ = [
@@ -51,7 +52,6 @@ _TIME_SHARE, _LONGEST_MASK = 0.05, 20  # of the frames that are masked; frames o
 _BAND_MASKS = 2
 _NOISY, _NOISE_DB = 0.7, (-75.0, -20.0)  # share of the pieces with noise; its level in the middle band
 _TILT_DB, _RIPPLE_DB = (-15.0, 5.0), 2.0  # from the lowest band to the highest; deviation of a band
-_QUIETEST_DB = -80.0  # as mel_frames keeps
 _WARP, _KNOTS = 0.2, 6  # standard deviation of the log pace; stretches of a piece with a pace of their own
 _LINEAR = ("mean", "min", "max", "slope")
 _TURNED = ("mean", "slope")
@@ -255,9 +255,7 @@ def with_noise(inputs: Inputs, layout: Layout, stream: str, noise: Floats) -> In
     share = 10.0 ** ((mean - heard) / 10.0)  # of the power that is not noise: decibels move by as much less
     loudness = 10.0 * np.log10((10.0 ** (heard / 10.0)).sum(axis=1, keepdims=True))
     top = loudness.max()
-    table = np.hstack(
-        [np.maximum(heard - top, _QUIETEST_DB), share * sd, np.maximum(loudness - top, _QUIETEST_DB)]
-    )
+    table = np.hstack([np.maximum(heard - top, -RANGE_DB), share * sd, np.maximum(loudness - top, -RANGE_DB)])
     out = inputs.copy()
     both = on_both_scales(table.astype(np.float32), shift, scale)
     out[np.ix_(rows, columns)], out[np.ix_(rows, columns + len(layout.shift))] = both

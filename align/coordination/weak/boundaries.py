@@ -14,6 +14,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from align.clock import span_iou
 from align.coordination.weak.gaussians import count_frames, fit_gaussians
 from align.coordination.weak.restarts import part_of
 from align.coordination.weak.rounds import (
@@ -89,7 +90,7 @@ def _known_errors(
             seen = rest.plus(count_frames(one.frames, placed.soft, [example.notes], shape), 1.0)
         spans = _spans(placed.moments)
         truth = (example.table.first + example.spans) * example.table.hop
-        is_found = _overlaps(spans, truth) >= _FOUND
+        is_found = span_iou(spans, truth) >= _FOUND
         texts.append(example.notes[is_found])
         blurred = 0.5 * narrow_window(example.table.hop)  # no frame looks further: more is another place
         errors.append(np.clip(spans - truth, -blurred, blurred)[is_found])
@@ -127,12 +128,6 @@ def moved(cover: Floats, before: Floats, after: Floats) -> Floats:
 def _spans(moments: Floats) -> Floats:
     """(n, 2) seconds, from middle and log duration."""
     return np.asarray(moments[:, :1] + 0.5 * np.exp(moments[:, 2:3]) * np.array([-1.0, 1.0]))
-
-
-def _overlaps(one: Floats, other: Floats) -> Floats:
-    """(n,) intersection over union of two spans each; at most 0 where they do not touch."""
-    both = np.minimum(one[:, 1], other[:, 1]) - np.maximum(one[:, 0], other[:, 0])
-    return np.asarray(both / (np.maximum(one[:, 1], other[:, 1]) - np.minimum(one[:, 0], other[:, 0])))
 
 
 def _shortened_at_most(before: Floats, after: Floats) -> Floats:
