@@ -1114,6 +1114,27 @@ def expected_edge(weights, edge, observed, most):
     return min(edge + most, max(edge - most, mean))
 
 
+def quietened(mel, floor):
+    """(n, 40) decibels below the loudest of their rows with steady noise brought down to a floor; the noise."""
+    n, n_bands = len(mel), len(mel[0])
+    power = [[10 ** (float(x) / 10) for x in row] for row in mel]
+    loudness = [10 * math.log10(sum(row)) for row in power]
+    noise = float(np.quantile(loudness, 0.05)) - max(loudness)
+    totals = [sum(row) for row in power]
+    levels = [sum(totals[min(max(j, 0), n - 1)] for j in range(i - 5, i + 6)) / 11 for i in range(n)]
+    most = float(np.quantile(levels, 0.05))
+    quiet = [row for row, level in zip(power, levels, strict=True) if level <= most]
+    out = [[0.0] * n_bands for _ in range(n)]
+    for b in range(n_bands):
+        own = sum(row[b] for row in quiet) / len(quiet)
+        for i in range(n):
+            around = [power[min(max(j, 0), n - 1)][b] for j in range(i - 2, i + 3)]
+            kept = max(1 - 2 * own / (sum(around) / 5), 10 ** ((floor - noise) / 10))
+            out[i][b] = 10 * math.log10(power[i][b] * kept)
+    loudest = max(10 * math.log10(sum(10 ** (x / 10) for x in row)) for row in out)
+    return [[max(x - loudest, -80.0) for x in row] for row in out], noise
+
+
 def foreground(spectra):
     """How far each spectrum is from a third of all others, beside how far the closest third is: 0 to 1."""
     n, n_bands = spectra.shape

@@ -1,19 +1,26 @@
 """Audio streams -> frames: log-mel energies pooled onto the session's frame grid.
 
-The only place where librosa's (bands, time) arrays are turned to (time, bands).
-Reference: mel scale after Slaney (librosa's default); energies in decibels below the loudest frame.
+The only place where librosa's (bands, time) arrays are turned to (time, bands). The mel scale is Slaney's (librosa's
+default); energies are in decibels below the loudest frame.
+
+References:
+    Berouti, Schwartz and Makhoul, Enhancement of speech corrupted by acoustic noise, ICASSP 1979: more than the mean
+    power of steady noise is subtracted, and a floor of the noise is left.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from align import clock
-from align.datatypes import Stream
+from align.datatypes import Floats, Stream
 from align.errors import InputError
 
-__all__ = ["RANGE_DB", "mel_frames", "sound_summary"]
+__all__ = ["RANGE_DB", "hides_sounds", "mel_frames", "quietened", "sound_summary", "steady_noise"]
 
 _STEP = 0.010  # seconds between spectra
 _WIDTH = 0.025  # seconds of signal in a spectrum
@@ -22,6 +29,11 @@ _TOP = 8000.0  # hertz
 #: Decibels that are kept below the loudest frame.
 RANGE_DB = 80.0
 _CHUNK = 6000  # spectra computed at a time: one minute
+_QUIET = 0.05  # share of a recording in which nothing but its steady noise is heard
+_SUBTRACTED = 2.0  # times the mean power of the noise
+_AROUND = 11  # spectra whose mean power says how quiet it is
+_SMOOTHED = 5  # spectra whose mean power says how much of it is noise
+_SUBJECT_DB = -15.0  # noise from here on is what the recording is about
 
 
 def mel_frames(stream: Stream, hop: float) -> Stream:
@@ -40,21 +52,87 @@ def mel_frames(stream: Stream, hop: float) -> Stream:
     Raises:
         InputError: E-NO-FRAMES, no run holds the centre of a frame.
     """
+    return _pooled(stream, hop, _runs(stream, hop))
+
+
+def steady_noise(frames: npt.NDArray[np.floating]) -> float:
+    """Decibels, <= 0, of a recording's steady noise against its loudest frame: a twentieth of it is no louder.
+
+    Args:
+        frames: (n, 81) values of ``mel_frames``; where none has data the noise is the least that there is.
+    """
+    loudness = frames[:, -1].astype(np.float64)
+    known = loudness[np.isfinite(loudness)]
+    return float(np.quantile(known, _QUIET)) if known.size else -RANGE_DB
+
+
+def hides_sounds(noise: float, floor: float) -> bool:
+    """Whether noise is louder than a floor, and still quieter than what a recording of nothing but noise has.
+
+    Args:
+        noise: of ``steady_noise``, dB.
+        floor: dB.
+    """
+    return floor < noise < _SUBJECT_DB
+
+
+def quietened(stream: Stream, frames: Stream, floor: float) -> Stream:
+    """The frames with steady noise brought down to a floor, where it hides sounds (``hides_sounds``).
+
+    From every band of every spectrum twice the mean power of the noise is taken; what would be less than the noise at
+    the floor becomes that, ups and downs and all, so that pauses sound as they do where there is less noise.
+
+    Args:
+        stream: audio.
+        frames: its ``mel_frames``.
+        floor: decibels below the loudest frame, <= 0.
+    """
+    noise, hop = steady_noise(frames.values), 1.0 / frames.rate
+    if not hides_sounds(noise, floor):
+        return frames
+    runs = list(_runs(stream, hop))
+    power, least = _quiet_power(runs), 10.0 ** ((floor - noise) / 10.0)
+    return _pooled(stream, hop, (replace(run, mel=_without(run.mel, power, least)) for run in runs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """A run's spectra: those of cell ``first + i`` lie from ``edges[i]`` to ``edges[i + 1]`` in ``mel``.
+
+    ``mel`` (n_spectra, 40) decibels; ``heard`` (n_spectra,) some sample is there; ``missing`` (n_cells,) none is.
+    """
+
+    first: int
+    edges: Floats
+    mel: npt.NDArray[np.float32]
+    heard: npt.NDArray[np.bool_]
+    missing: npt.NDArray[np.bool_]
+
+
+def _runs(stream: Stream, hop: float) -> Iterator[_Run]:
+    """Those that hold the centre of a cell."""
     step = clock.sample_count(_STEP, stream.rate)
-    tables, run_index, run_start, n = [], [], [], 0
     sound, missing = _one_channel(stream)
     for (begin, end), low, high in zip(stream.run_spans, stream.run_index, stream.run_ends, strict=True):
         k0, k1 = clock.frame_cells(begin, end, hop)
-        if k1 == k0:
-            continue
-        mel = _log_mel(sound[low:high], stream.rate, step)
-        edges = (np.arange(k0, k1 + 1) * hop - begin) * stream.rate / step
-        table = _pool(mel, edges)
-        table[_all_missing(missing[low:high], edges * step)] = np.nan
+        if k1 > k0:
+            mel = _log_mel(sound[low:high], stream.rate, step)
+            edges = (np.arange(k0, k1 + 1) * hop - begin) * stream.rate / step
+            own = missing[low:high]
+            heard = ~_all_missing(own, (np.arange(len(mel) + 1, dtype=np.float64) - 0.5) * step)
+            yield _Run(k0, edges, mel, heard, _all_missing(own, edges * step))
+
+
+def _pooled(stream: Stream, hop: float, runs: Iterable[_Run]) -> Stream:
+    """Frames of a stream from its spectra."""
+    tables, run_index, run_start, n = [], [], [], 0
+    for run in runs:
+        table = _pool(run.mel, run.edges)
+        table[run.missing] = np.nan
         tables.append(table)
         run_index.append(n)
-        run_start.append(k0 * hop)
-        n += k1 - k0
+        run_start.append(run.first * hop)
+        n += len(table)
     if not tables:
         raise InputError(
             "E-NO-FRAMES",
@@ -126,8 +204,48 @@ def _pool(mel: npt.NDArray[np.float32], edges: npt.NDArray[np.float64]) -> npt.N
     count = (last - first)[:, None]
     mean = (sums[last] - sums[first]) / count
     sd = np.sqrt(np.maximum((squares[last] - squares[first]) / count - mean**2, 0.0))
-    loudness = 10.0 * np.log10((10.0 ** (mean / 10.0)).sum(1, keepdims=True))
-    return np.hstack([mean, sd, loudness])
+    return np.hstack([mean, sd, _loudness(mean)])
+
+
+def _power(mel: npt.NDArray[np.floating]) -> Floats:
+    return np.asarray(10.0 ** (mel.astype(np.float64) / 10.0), np.float64)
+
+
+def _loudness(mel: npt.NDArray[np.floating]) -> Floats:
+    """(n, 1) decibels of all bands together."""
+    return np.asarray(10.0 * np.log10(_power(mel).sum(1, keepdims=True)), np.float64)
+
+
+def _smoothed(values: Floats, width: int) -> Floats:
+    """Means of so many rows around each; beyond the ends lies what lies at them."""
+    from scipy.ndimage import uniform_filter1d
+
+    return np.asarray(uniform_filter1d(values, width, axis=0, mode="nearest"), np.float64)
+
+
+def _quiet_power(runs: Sequence[_Run]) -> Floats:
+    """(40,) mean power of the spectra around which it is quietest: of single ones the quietest say too little."""
+    levels = [_smoothed(_power(run.mel).sum(axis=1), _AROUND) for run in runs]
+    heard = np.concatenate([run.heard for run in runs])
+    known = np.concatenate(levels)
+    most = np.quantile(known[heard], _QUIET)
+    total, count = np.zeros(_MELS), 0
+    for run, level in zip(runs, levels, strict=True):
+        quiet = run.mel[run.heard & (level <= most)]
+        total, count = total + _power(quiet).sum(axis=0), count + len(quiet)
+    return total / count
+
+
+def _without(mel: npt.NDArray[np.float32], noise: Floats, least: float) -> npt.NDArray[np.float32]:
+    """(n_spectra, 40) decibels with noise of that power (40,) subtracted, at least that share of a power left."""
+    out, reach = np.empty_like(mel), _SMOOTHED // 2
+    for start in range(0, len(mel), _CHUNK):
+        low = max(0, start - reach)
+        power = _smoothed(_power(mel[low : start + _CHUNK + reach]), _SMOOTHED)
+        own = slice(start, start + _CHUNK)
+        kept = 1.0 - _SUBTRACTED * noise / power[start - low : start - low + _CHUNK]
+        out[own] = mel[own] + 10.0 * np.log10(np.maximum(kept, least))
+    return out
 
 
 def sound_summary(stream: Stream, hop: float) -> Stream:
@@ -146,7 +264,7 @@ def sound_summary(stream: Stream, hop: float) -> Stream:
         InputError: E-NO-FRAMES, no run holds the centre of a frame.
     """
     frames = mel_frames(stream, hop)
-    power = 10.0 ** (frames.values[:, :_MELS].astype(np.float64) / 10.0)
+    power = _power(frames.values[:, :_MELS])
     share = power / power.sum(axis=1, keepdims=True)
     bands = np.arange(_MELS)
     centre = share @ bands

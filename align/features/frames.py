@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from align import clock
 from align.datatypes import Stream
 from align.errors import ParameterError
-from align.features.audio import mel_frames
+from align.features.audio import mel_frames, quietened
 from align.features.heartbeats import beat_columns, ecg_channels
 from align.features.upright import upright_streams
 from align.features.windows import motion_frames
@@ -124,7 +125,9 @@ class FrameTable:
         return np.any([np.isfinite(b).any(axis=1) for b in self.blocks], axis=0)
 
 
-def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
+def frame_table(
+    streams: Sequence[Stream], hop: float, floors: Mapping[str, float] = MappingProxyType({})
+) -> FrameTable:
     """Featurize every stream at ``hop`` and lay the frames on one grid; nothing is filled or interpolated.
 
     Behind the other columns worn devices bring what an upright wearer's vertical shows (``upright.py``), leads of an
@@ -133,11 +136,17 @@ def frame_table(streams: Sequence[Stream], hop: float) -> FrameTable:
     Args:
         streams: at least one, on one clock.
         hop: seconds per frame, > 0.
+        floors: of audio streams by name, decibels below the loudest frame: steady noise that is louder is brought
+            down to that (``audio.quietened``).
 
     Raises:
         ParameterError, InputError: as ``featurize``, and E-NO-FRAMES when there is no stream.
     """
     plain = [featurize(s, hop=hop) for s in streams]  # and what it refuses, before anything is made of it
+    plain = [
+        quietened(s, own, floors[s.name]) if s.modality == "audio" and s.name in floors else own
+        for s, own in zip(streams, plain, strict=True)
+    ]
     rows = zip(streams, upright_streams(streams), plain, strict=True)
     frames = [_with_beats(s, _with_upright(upright, own)) for s, upright, own in rows]
     first = min(clock.nearest_sample(f.start, 0.0, 1.0 / hop) for f in frames)

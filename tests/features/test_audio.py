@@ -8,7 +8,8 @@ import pytest
 from align.datatypes import Stream
 from align.errors import InputError
 from align.features import audio
-from align.features.audio import mel_frames
+from align.features.audio import hides_sounds, mel_frames, quietened, steady_noise
+from tests import naive
 
 RATE = 8000.0
 
@@ -124,3 +125,85 @@ def test_T16_shorter_than_half_a_frame():
 def test_common_rates(rate):
     frames = mel_frames(sound_of(hiss(1.0, rate=rate), rate), 0.1)
     assert frames.n_samples == 10 and np.isfinite(frames.values).all()
+
+
+def burst(noise, *, seconds=4.0, seed=0, missing=()):
+    """Noise of that share of a burst from 2.0 to 2.4 s."""
+    values = noise * hiss(seconds, seed)
+    values[16000:19200] += hiss(0.4, seed + 1)
+    for low, high in missing:
+        values[round(low * RATE) : round(high * RATE)] = np.nan
+    return sound_of(values)
+
+
+def test_steady_noise_is_so_far_below_the_loudest():
+    assert steady_noise(mel_frames(burst(0.1), 0.1).values) == pytest.approx(-20.0, abs=1.5)
+    assert steady_noise(mel_frames(burst(0.01), 0.1).values) == pytest.approx(-40.0, abs=1.5)
+    assert steady_noise(mel_frames(sound_of(np.full(8000, np.nan)), 0.1).values) == -80.0
+
+
+@pytest.mark.parametrize("floor", [-70.0, -40.0, -22.0])
+def test_quietened_as_by_definition(floor):
+    sound = burst(0.1)
+    plain = mel_frames(sound, 0.01)  # a frame is a spectrum
+    found = quietened(sound, plain, floor)
+    bands, noise = naive.quietened(plain.values[:, :40], floor)
+    assert steady_noise(plain.values) == pytest.approx(noise, abs=1e-3)
+    np.testing.assert_allclose(found.values[:, :40], bands, atol=0.02)
+    assert (found.channels, found.rate, found.run_start.tolist()) == (plain.channels, plain.rate, [0.0])
+
+
+def test_pauses_sound_as_with_less_noise_and_what_is_heard_stays():
+    less, more = burst(0.003), burst(0.05)
+    floor = steady_noise(mel_frames(less, 0.1).values)
+    before = mel_frames(more, 0.1)
+    after, wanted = quietened(more, before, floor).values, mel_frames(less, 0.1).values
+    assert floor - 1.0 < steady_noise(after) < floor + 5.0  # of -26
+    heard = wanted[:, -1] > -3.0
+    np.testing.assert_allclose(after[heard, :40], wanted[heard, :40], atol=2.0)
+    off = np.abs(after[~heard] - wanted[~heard]).mean(), np.abs(before.values[~heard] - wanted[~heard]).mean()
+    assert off[0] < 0.4 * off[1]
+    assert after[~heard, 40:80].mean() > 2.0  # still ups and downs, not a flat line
+
+
+@pytest.mark.parametrize(("noise", "floor"), [(0.01, -38.0), (0.1, 0.0), (0.5, -60.0), (1.0, -60.0)])
+def test_noise_at_the_floor_and_noise_that_is_all_there_is_stay(noise, floor):
+    sound = burst(noise)
+    plain = mel_frames(sound, 0.1)
+    assert not hides_sounds(steady_noise(plain.values), floor)
+    assert quietened(sound, plain, floor) is plain
+
+
+def test_digital_silence_is_no_noise():
+    values = 0.1 * hiss(4.0)
+    values[16000:19200] += hiss(0.4, 1)
+    values[:3200] = 0.0
+    sound = sound_of(values)
+    plain = mel_frames(sound, 0.1)
+    assert quietened(sound, plain, -60.0) is plain
+
+
+def test_V02_where_sound_is_missing_nobody_hears_silence():
+    whole, lacking = burst(0.05), burst(0.05, missing=[(0.5, 1.5)])
+    found = quietened(lacking, mel_frames(lacking, 0.1), -60.0).values
+    wanted = quietened(whole, mel_frames(whole, 0.1), -60.0).values
+    assert np.isnan(found[5:15]).all() and np.isfinite(np.delete(found, range(5, 15), axis=0)).all()
+    assert steady_noise(found) == pytest.approx(steady_noise(wanted), abs=3.0)
+    heard = wanted[:, -1] > -3.0
+    np.testing.assert_allclose(found[heard, :40], wanted[heard, :40], atol=0.2)
+
+
+def test_noise_is_that_of_all_runs(monkeypatch):
+    values = burst(0.05).values
+    runs = {"run_index": np.array([0, 12000]), "run_start": np.array([0.0, 60.0])}
+    apart = sound_of(values, **runs)
+    found = quietened(apart, mel_frames(apart, 0.1), -60.0)
+    assert found.run_start.tolist() == [0.0, 60.0] and found.run_index.tolist() == [0, 15]
+    once = quietened(sound_of(values), mel_frames(sound_of(values), 0.1), -60.0)
+    heard = once.values[:, -1] > -3.0
+    np.testing.assert_allclose(found.values[heard, :40], once.values[heard, :40], atol=0.2)
+    for part in (found.values[:15], found.values[26:]):  # the burst is in the second run alone
+        assert part[:, -1].mean() == pytest.approx(once.values[~heard, -1].mean(), abs=3.0)
+    monkeypatch.setattr(audio, "_CHUNK", 37)  # as if it were many minutes
+    pieces = quietened(sound_of(values), mel_frames(sound_of(values), 0.1), -60.0)
+    np.testing.assert_allclose(pieces.values, once.values, atol=1e-3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +20,9 @@ from align.coordination.inputs.reading import (
 )
 from align.datatypes import Finding, Session, Stream, set_fields
 from align.errors import InputError, ParameterError
-from align.features.frames import FrameTable, frame_table
+from align.features.audio import RANGE_DB, hides_sounds, steady_noise
+from align.features.foreground import mel_bands
+from align.features.frames import FrameTable, featurize, frame_table
 from align.features.scaling import robust_location_scale, robust_scaled
 
 __all__ = ["Layout", "fit_layout", "layout_findings", "model_inputs", "on_both_scales", "session_table"]
@@ -28,6 +30,7 @@ __all__ = ["Layout", "fit_layout", "layout_findings", "model_inputs", "on_both_s
 _LIMIT = 6.0  # robust standard deviations kept of a column
 _SAMPLED = 200_000  # frames that fix the scaling
 _AT_ONCE = 12  # columns scaled at once
+_AS_NOISY_DB = 3.0  # above the noisiest recording of training: nothing to speak of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +39,10 @@ class Layout:
 
     ``streams`` names and ``channels`` their frame channels, in column order; ``shift`` and ``scale`` f4 per
     feature column; ``hop`` seconds per frame; ``units`` of the raw channels behind the columns, like ``channels``
-    (written, or inferred from the training data; "": unknown). What a session lacks is fed as zeros; a stream
-    of which it has nothing is marked absent.
+    (written, or inferred from the training data; "": unknown); ``floors`` dB of each stream, the steady noise of the
+    noisiest recording against its loudest frame, 0 where it is no sound or not known: noise of a session that is
+    louder is brought down to that. What a session lacks is fed as zeros; a stream of which it has nothing is marked
+    absent.
 
     Raises:
         ParameterError: parts that do not fit together, or a scale that is not > 0.
@@ -49,6 +54,7 @@ class Layout:
     shift: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
     units: tuple[tuple[str, ...], ...] = ()
+    floors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.streams or len(self.streams) != len(self.channels):
@@ -61,7 +67,10 @@ class Layout:
         units = self.units or tuple(("",) * width for width in widths)
         if [len(u) for u in units] != widths:
             raise ParameterError("units", [len(u) for u in units], f"{widths}: one per column")
-        set_fields(self, units=units)
+        floors = self.floors or (0.0,) * len(widths)
+        if len(floors) != len(widths) or not all(-RANGE_DB <= floor <= 0.0 for floor in floors):
+            raise ParameterError("floors", floors, f"{len(widths)} decibels, -{RANGE_DB:g} to 0")
+        set_fields(self, units=units, floors=floors)
 
     @property
     def n_features(self) -> int:
@@ -101,25 +110,53 @@ def session_table(
     if layout is None:
         table = frame_table(session.streams, hop)
         return with_raw_patches(table, session.streams) if raw else table
-    model, expected = layout.sources, _expected(session)
-    alone = len(model.streams) == len(expected.streams) == 1
-    ours, theirs = model.devices, expected.devices
-    feeding = {theirs[j].stream for _, j in paired(ours, theirs, alone)}
-    known = [s for s in session.streams if s.name in feeding]
+    floors = _floors_of(session, layout)
+    known = [s for s in session.streams if s.name in floors]
     if not known:
-        raise _nothing_in_common(session, layout, alone)
-    table = frame_table(known, hop)
+        raise _nothing_in_common(session, layout)
+    table = frame_table(known, hop, floors)
     return with_raw_patches(table, known) if layout.raw_columns else table
 
 
 def layout_findings(session: Session, layout: Layout) -> tuple[Finding, ...]:
-    """What a model has to say of a session's channels: none when it reads them all under their own names.
+    """What a model has to say of a session's channels: none when it reads them all under their own names, and no
+    sound has more noise than it knows.
 
     Args:
         session: with streams.
         layout: of the model.
     """
-    return reading_findings(_expected(session), layout.sources)
+    return (*reading_findings(_expected(session), layout.sources), *_noise_findings(session, layout))
+
+
+def _noise_findings(session: Session, layout: Layout) -> Iterator[Finding]:
+    floors = _floors_of(session, layout)
+    for stream in session.streams:
+        floor = floors.get(stream.name, 0.0) if stream.modality == "audio" else 0.0
+        if floor < 0.0:
+            noise = steady_noise(featurize(stream, hop=layout.hop).values)
+            if noise > floor + _AS_NOISY_DB:
+                done = "it was taken down to that, and what is quieter may be lost in it"
+                if not hides_sounds(noise, floor):
+                    done = "it was left, as it may be what was recorded"
+                message = (
+                    f"steady noise of {stream.name!r} is {-noise:.0f} dB below its loudest; in training it was"
+                    f" {-floor:.0f} dB or more: {done}"
+                )
+                yield Finding("W-MODEL-NOISE", message, 1)
+
+
+def _floors_of(session: Session, layout: Layout) -> dict[str, float]:
+    """The streams that feed the model, by name, and the floors of those that they feed."""
+    model, expected = layout.sources, _expected(session)
+    known = dict(zip(layout.streams, layout.floors, strict=True))
+    ours, theirs = model.devices, expected.devices
+    pairs = paired(ours, theirs, _are_alone(session, layout))
+    return {theirs[j].stream: known[ours[i].stream] for i, j in pairs}
+
+
+def _are_alone(session: Session, layout: Layout) -> bool:
+    return len(layout.streams) == len(session.streams) == 1
 
 
 def _expected(session: Session) -> Sources:
@@ -138,9 +175,9 @@ def _unit_behind(column: str, stream: Stream) -> str:
     return units[max(named, key=len)] if named else ""
 
 
-def _nothing_in_common(session: Session, layout: Layout, alone: bool) -> InputError:
+def _nothing_in_common(session: Session, layout: Layout) -> InputError:
     names = {s.name for s in session.streams}
-    shared = sorted(names & set(layout.streams)) or (sorted(names) if alone else [])
+    shared = sorted(names & set(layout.streams)) or (sorted(names) if _are_alone(session, layout) else [])
     if not shared:
         return InputError(
             "E-MODEL-STREAMS",
@@ -180,7 +217,18 @@ def fit_layout(tables: Sequence[FrameTable]) -> Layout:
         np.concatenate(shifts).astype(np.float32),
         np.concatenate(scales).astype(np.float32),
         model.units,
+        _noisiest(tables, model),
     )
+
+
+def _noisiest(tables: Sequence[FrameTable], model: Sources) -> tuple[float, ...]:
+    """The floors of the streams."""
+    noise: dict[str, float] = {}
+    for table in tables if any(mel_bands(columns) for columns in model.channels) else ():
+        for name, columns, block in zip(table.names, table.channels, table.blocks, strict=True):
+            if mel_bands(columns):
+                noise[name] = max(noise.get(name, -RANGE_DB), steady_noise(block))
+    return tuple(noise.get(name, 0.0) for name in model.streams)
 
 
 def _fed_rows(tables: Sequence[FrameTable], model: Sources) -> list[int]:

@@ -265,7 +265,8 @@ class Coordination:
         )
 
     def findings(self, session: Session) -> tuple[Finding, ...]:
-        """What is read by likeness, missing or left unread of a session's channels; none under the names of training.
+        """What is read by likeness, missing or left unread of a session's channels, and what sound has more noise than
+        in training; none under the names of training.
 
         Args:
             session: with streams.
@@ -376,6 +377,7 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "streams": list(layout.streams),
         "channels": [list(c) for c in layout.channels],
         "units": [list(u) for u in layout.units],
+        "floors": list(layout.floors),
         "plan": dataclasses.asdict(model.plan),
         "sharpness": model.sharpness,
         "lag": model.lag,

@@ -127,6 +127,7 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
         tensors.pop("layout.shift").numpy(),
         tensors.pop("layout.scale").numpy(),
         tuple(_names(u) for u in about.get("units", ())),
+        tuple(float(floor) for floor in about.get("floors", ())),
     )
     familiar = _popped(tensors, FAMILIAR)
     heard = _heard(float(about["heard"]), _popped(tensors, HEARD), plan.dimension)

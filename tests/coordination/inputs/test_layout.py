@@ -151,6 +151,57 @@ def test_V09_a_channel_a_million_times_larger_counts_no_more():
     np.testing.assert_allclose(inputs[0], inputs[1], atol=1e-2)
 
 
+def sound_of(noise, *, name="mic", seed=0):
+    """8 s with noise of that share of a burst from 4 to 5 s."""
+    rng = np.random.default_rng(seed)
+    values = noise * rng.normal(0, 0.1, 16000)
+    values[8000:10000] += rng.normal(0, 0.1, 2000)
+    return Stream(values, 2000.0, name, modality="audio")
+
+
+def test_the_floor_of_a_sound_is_its_noisiest_recording():
+    tables = [table_of(sound_of(noise), stream_of("wrist", seconds=8.0)) for noise in (0.003, 0.01)]
+    layout = fit_layout(tables)
+    assert layout.streams == ("mic", "wrist")
+    assert layout.floors == pytest.approx((-40.0, 0.0), abs=2.0) and layout.floors[1] == 0.0
+    for table, noise in zip(tables, (0.003, 0.01), strict=True):  # what was learned from is read as it was
+        again = table_of(sound_of(noise), stream_of("wrist", seconds=8.0), layout=layout)
+        for block, same in zip(table.blocks, again.blocks, strict=True):
+            np.testing.assert_array_equal(block, same)
+
+
+@pytest.mark.parametrize("name", ["mic", "another"])  # alone a stream needs no name
+def test_noise_louder_than_in_training_is_brought_down_and_said(name):
+    layout = fit_layout([table_of(sound_of(0.003))])
+    noisy = session_of(sound_of(0.1, name=name, seed=1))
+    before, after = session_table(noisy, HOP), session_table(noisy, HOP, layout)
+    quiet = [float(np.nanquantile(table.blocks[0][:, -1], 0.05)) for table in (before, after)]
+    assert quiet == pytest.approx([-20.0, layout.floors[0]], abs=4.0)
+    (found,) = layout_findings(noisy, layout)
+    assert found.code == "W-MODEL-NOISE" and f"{name!r} is 20 dB below" in found.message
+    assert "it was taken down to that" in found.message
+    assert f"in training it was {-layout.floors[0]:.0f} dB" in found.message
+    alike = session_of(sound_of(0.004, seed=1))
+    assert layout_findings(alike, layout) == ()
+
+
+def test_noise_that_is_all_there_is_to_hear_is_left_and_said():
+    layout = fit_layout([table_of(sound_of(0.003))])
+    rain = session_of(sound_of(3.0, seed=1))
+    plain, read = session_table(rain, HOP), session_table(rain, HOP, layout)
+    np.testing.assert_array_equal(plain.blocks[0], read.blocks[0])
+    (found,) = layout_findings(rain, layout)
+    assert found.code == "W-MODEL-NOISE" and found.message.endswith("left, as it may be what was recorded")
+
+
+def test_a_model_that_knows_no_floor_reads_sound_as_it_is():
+    layout = dataclasses.replace(fit_layout([table_of(sound_of(0.003))]), floors=())
+    noisy = session_of(sound_of(0.1, seed=1))
+    plain, read = session_table(noisy, HOP), session_table(noisy, HOP, layout)
+    np.testing.assert_array_equal(plain.blocks[0], read.blocks[0])
+    assert layout.floors == (0.0,) and layout_findings(noisy, layout) == ()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -159,6 +210,9 @@ def test_V09_a_channel_a_million_times_larger_counts_no_more():
         {"shift": np.zeros(1, np.float32)},
         {"scale": np.array([1.0, 0.0], np.float32)},
         {"units": (("g",),)},
+        {"floors": (-40.0, -40.0)},
+        {"floors": (1.0,)},
+        {"floors": (np.nan,)},
         {"shift": np.array([1.0, np.nan], np.float32)},
     ],
 )

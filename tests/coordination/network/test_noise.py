@@ -30,7 +30,7 @@ def wrist() -> Stream:
 @pytest.fixture(scope="module")
 def made():
     table = session_table(Session("s", (sound(), wrist())), HOP)
-    layout = fit_layout([table])
+    layout = dataclasses.replace(fit_layout([table]), floors=())  # or noise would be taken out again
     return layout, model_inputs(table, layout), table
 
 

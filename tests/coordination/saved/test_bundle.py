@@ -37,6 +37,15 @@ def test_a_round_trip_gives_identical_evidence(trained, folder):
     assert loaded.plan == trained.plan and loaded.encoder is trained.encoder
 
 
+def test_the_noise_of_training_is_kept(trained, tmp_path):
+    assert trained.layout.floors == (0.0,)
+    noisy = dataclasses.replace(
+        trained, layout=dataclasses.replace(trained.layout, floors=(-43.68341255187988,))
+    )
+    loaded = align.load_coordination(written(bundle_files(noisy), tmp_path))
+    assert loaded.layout.floors == noisy.layout.floors and loaded.hash != trained.hash
+
+
 def test_the_same_model_gives_the_same_bytes(trained, files):
     assert bundle_files(trained) == files and set(files) == {"model.safetensors", "model.json"}
 
