@@ -264,14 +264,27 @@ def placement_score(placement, prefix, durations, priors, skip, share, gain, oth
     return total
 
 
-def placement_posterior(prefix, durations, priors, skip, share, gain, others, runs):
-    """Every possible placement with its log weight, and the log of the sum of the weights."""
+def longest_gap(observed, span):
+    """Frames without data one after the other within a span; infinite where it begins or ends without data."""
+    inside = list(observed[span[0] : span[1]])
+    if not (inside[0] and inside[-1]):
+        return math.inf
+    return max(len(list(same)) * (not seen) for seen, same in itertools.groupby(inside))
+
+
+def placement_posterior(prefix, durations, priors, skip, share, gain, others, observed, usual):
+    """Every possible placement with its log weight, and the log of the sum of the weights.
+
+    A span has data at both ends, and no gap that is longer than its note ``usual``-ly lasts, in frames.
+    """
     import numpy as np
 
-    spans = spans_of(len(prefix[0]) - 1, runs)
+    n = len(observed)
+    spans = [s for s in spans_of(n, [(0, n)]) if longest_gap(observed, s) < math.inf]
     scored = [
         (placement, placement_score(placement, prefix, durations, priors, skip, share, gain, others))
         for placement in every_placement(len(prefix), spans, share)
+        if all(s is None or longest_gap(observed, s) <= u for s, u in zip(placement, usual, strict=True))
     ]
     scored = [(placement, score) for placement, score in scored if np.isfinite(score)]
     return scored, float(np.logaddexp.reduce([score for _, score in scored]))

@@ -97,15 +97,29 @@ def coarse_sums(lattice: Lattice, step: int) -> Floats:
     return out
 
 
-def single_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Part]:
+def bridged(stretches: Indices, most: float) -> Indices:
+    """(n_runs, 2) the same, those between which a gap is not too long as one: what a span may lie on.
+
+    Args:
+        stretches: (n, 2) first and last edge of every unbroken stretch of data, ascending.
+        most: frames of a gap.
+    """
+    if not len(stretches):
+        return stretches
+    apart = stretches[1:, 0] - stretches[:-1, 1] > most
+    return np.column_stack([stretches[np.append(True, apart), 0], stretches[np.append(apart, True), 1]])
+
+
+def single_parts(lattice: Lattice, i: int, sums: Floats, stretches: Indices) -> list[Part]:
     """Note i by itself: what its words say, and whatever else it may mean.
 
     Args:
         lattice: as built.
         i: its row.
         sums: ``coarse_sums`` of the lattice.
-        runs: ``lattice.runs``.
+        stretches: ``lattice.stretches``. A span goes across a gap that is no longer than its note usually lasts.
     """
+    runs = bridged(stretches, float(lattice.places[i, 0]))
     place, meanings = (lattice.windows[i], int(lattice.stride[i])), lattice.meanings
     rows, durations = [lattice.odds[lattice.columns[i]]], lattice.durations[i]
     if meanings is None:
@@ -117,14 +131,14 @@ def single_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[
     return _parts(lattice, said, runs, lattice.priors[[i]], place)
 
 
-def pair_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Part]:
+def pair_parts(lattice: Lattice, i: int, sums: Floats, stretches: Indices) -> list[Part]:
     """Notes i and i + 1 on one span; none where they cannot share one.
 
     One event: the mean of both notes' log odds (a frame counts once), the geometric mean of both durations, the
     price of one place, the larger of the two, and both time priors.
 
     Args:
-        lattice, i, sums, runs: as for ``single_parts``.
+        lattice, i, sums, stretches: as for ``single_parts``.
     """
     if i < 0 or lattice.share[i] <= HARDLY:
         return []
@@ -142,6 +156,7 @@ def pair_parts(lattice: Lattice, i: int, sums: Floats, runs: Indices) -> list[Pa
     pinned = [k for k in (i, i + 1) if lattice.stride[k] == 0 and lattice.windows[k].tolist() != full]
     stride = 0 if pinned else int(lattice.stride[i : i + 2].max())
     said = _Said([lattice.odds[column] for column in lattice.columns[i : i + 2]], sums[i : i + 2], both)
+    runs = bridged(stretches, float(lattice.places[i : i + 2, 0].min()))
     return _parts(lattice, [said], runs, lattice.priors[i : i + 2], (window, stride))
 
 
@@ -173,7 +188,7 @@ def _parts(
         low, high = int(min(window[0], window[2])), int(max(window[1], window[3]))
         inner, moved = _counted_from(runs, priors, low, high)
         areas = np.stack([window - low, _NO_BOX])
-        start, end, rest = _edges(lattice.gain[low : high + 1], moved)
+        start, end, rest = _edges(lattice.gain[low : high + 1], moved, lattice.observed[low:high])
         for one in said:
             prefix = np.zeros(high - low + 1)
             for row in one.rows:
@@ -189,7 +204,8 @@ def _parts(
         hole = window // stride if has_window else _NO_BOX
         areas = np.stack([np.asarray([0, last, 0, last]), hole]).astype(np.int64)
         moved = priors / np.asarray([stride, stride, stride, 1.0, 1.0])
-        start, end, rest = _edges(lattice.gain[::stride], moved)
+        cells = lattice.observed[: lattice.n_frames // stride * stride].reshape(-1, stride).any(axis=1)
+        start, end, rest = _edges(lattice.gain[::stride], moved, np.asarray(cells, np.bool_))
         for one in said:
             prefix = one.sums[:, :: stride // step]
             prefix = prefix[0] if len(prefix) == 1 else prefix.mean(axis=0)
@@ -202,8 +218,11 @@ def _parts(
     return out
 
 
-def _edges(gain: Floats, priors: Floats) -> tuple[Floats, Floats, Floats]:
-    """What a start and an end weigh at each edge, frames aside, and the time priors that are no sum of the two."""
+def _edges(gain: Floats, priors: Floats, observed: npt.NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """What a start and an end weigh at each edge, frames aside, and the time priors that are no sum of the two.
+
+    A span's first frame and its last have data (``observed``), whatever lies between.
+    """
     start, end = gain.copy(), gain.copy()
     edges = np.arange(len(gain))
     split = priors[:, 4] >= 1.0
@@ -211,6 +230,7 @@ def _edges(gain: Floats, priors: Floats) -> tuple[Floats, Floats, Floats]:
         # with reach 1 only one side of the span can lie off: its end before the time or its start behind it
         end += np.maximum(-0.5 * (np.maximum(0.0, centre - half - edges) / sd) ** 2, -floor)
         start += np.maximum(-0.5 * (np.maximum(0.0, edges - centre - half) / sd) ** 2, -floor)
+    start[:-1][~observed] = end[1:][~observed] = NEVER
     return start, end, np.ascontiguousarray(priors[~split])
 
 

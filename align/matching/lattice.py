@@ -64,8 +64,8 @@ class Lattice:
         return len(self.observed)
 
     @property
-    def runs(self) -> Indices:
-        """(n_runs, 2) first and last edge of every unbroken stretch of data."""
+    def stretches(self) -> Indices:
+        """(n, 2) first and last edge of every unbroken stretch of data."""
         step = np.diff(np.concatenate([[False], self.observed, [False]]).astype(np.int8))
         return np.column_stack([np.flatnonzero(step == 1), np.flatnonzero(step == -1)]).astype(np.int64)
 
@@ -101,7 +101,7 @@ class Lattice:
         )
 
     def thinned(self, g: int) -> Lattice:
-        """The same on every g-th edge, each standing for those around it; a frame is g frames, all with data."""
+        """The same on every g-th edge, each standing for those around it; a frame is g frames, some with data."""
         n = self.n_frames // g
         whole = slice(0, n * g)
         sums = self.odds[:, whole].reshape(len(self.odds), n, g).sum(axis=2)
@@ -109,10 +109,11 @@ class Lattice:
         return dataclasses.replace(
             self,
             odds=sums,
-            observed=np.asarray(self.observed[whole].reshape(n, g).all(axis=1), np.bool_),
+            observed=np.asarray(self.observed[whole].reshape(n, g).any(axis=1), np.bool_),
             durations=np.stack([thin_durations(row, g) for row in self.durations]),
             priors=self.priors / np.asarray([g, g, g, 1.0, 1.0]),
             gain=near - np.log(g),
+            places=self.places / np.asarray([g, 1.0, 1.0]),
             windows=np.tile(np.asarray([0, n, 0, n], np.int64), (len(self.skip), 1)),
             stride=self.stride // g,
             meanings=self.meanings and self.meanings.thinned(g),

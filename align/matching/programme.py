@@ -6,8 +6,9 @@ Every note takes a span [a, b) of frames with score
 
 or is left out at the price ``skip[i]``, or shares one span with the next note (``items.pair_item``). ``P_i`` are
 prefix sums of the frames' log odds against "nothing" (a frame of nothing scores 0), ``D_i`` the log probability of
-its duration, ``M_i`` its time prior, once per note, ``c`` what an edge weighs (change points). No span crosses a frame
-without data: a gap scores nothing. Notes keep their order and never overlap.
+its duration, ``M_i`` its time prior, once per note, ``c`` what an edge weighs (change points). A gap scores
+nothing; a span has data at both ends, and crosses no gap that is longer than its note usually lasts. Notes keep their
+order and never overlap.
 
 ``before[i, t]`` sums over all placements of notes 0..i-1 in the first t frames, ``after[i, t]`` over those of notes
 i.. in frames t on; Z = before[n_notes, n] is the normaliser. Only every k-th row of ``before`` is kept (k about the
@@ -131,8 +132,8 @@ def _steps(
     """Notes first..last-1 one after the other, each with rows (i, i + 1) behind it; ``rows`` are (first - 1, first)."""
     algebra = plan.algebra
     for i in range(first, last):
-        single = single_parts(lattice, i, plan.sums, plan.runs)
-        pair = pair_parts(lattice, i - 1, plan.sums, plan.runs)
+        single = single_parts(lattice, i, plan.sums, plan.stretches)
+        pair = pair_parts(lattice, i - 1, plan.sums, plan.stretches)
         grid = plan.grids[i + 1]
         skipped = _Row(grid, rows[1].grid.moved(rows[1].values, grid))
         own = _spread(single, rows[1], grid, algebra.spans, algebra.combine)
@@ -149,7 +150,7 @@ class _Plan:
 
     grids: Sequence[Grid]
     sums: Floats
-    runs: npt.NDArray[np.int64]
+    stretches: npt.NDArray[np.int64]
     algebra: _Algebra
 
     @property
@@ -161,7 +162,7 @@ class _Plan:
 
 def _plan(lattice: Lattice, algebra: _Algebra) -> _Plan:
     grids = grids_of(lattice)
-    return _Plan(grids, coarse_sums(lattice, grids[0].step), lattice.runs, algebra)
+    return _Plan(grids, coarse_sums(lattice, grids[0].step), lattice.stretches, algebra)
 
 
 def _backwards(

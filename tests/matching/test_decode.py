@@ -19,6 +19,7 @@ from align.matching.anchors import Anchor
 from align.matching.decode import decode_group, group_score
 from align.matching.lattice import build_lattice
 from align.matching.time_prior import decoding_order
+from tests import naive
 
 HOP = 0.5
 
@@ -117,12 +118,33 @@ def test_monotone_spans_ascend_and_never_overlap(problem):
 
 
 @given(problems(), st.sampled_from(["monotone", "free"]))
-def test_no_span_crosses_a_stretch_without_data(problem, order):
+def test_spans_have_data_at_both_ends_and_no_gap_longer_than_their_note_lasts(problem, order):
     evidence, notes = problem
-    for link in place_notes(evidence, notes, order).links:
+    for link, (usual, _) in zip(place_notes(evidence, notes, order).links, evidence.durations, strict=True):
         for begin, end in [s for s in (link.span, *(a[:2] for a in link.alternatives)) if s]:
             a, b = round(begin / HOP) - evidence.first, round(end / HOP) - evidence.first
-            assert evidence.observed[a:b].all()
+            assert naive.longest_gap(evidence.observed, (a, b)) <= np.exp(usual) / HOP
+
+
+@pytest.mark.parametrize(("gap", "crosses"), [(4, True), (16, True), (40, False)])
+def test_a_short_gap_breaks_no_span_and_a_long_one_does(gap, crosses):
+    """Ten seconds on either side of it, of something that usually lasts ten."""
+    observed = np.ones(120, bool)
+    observed[40 : 40 + gap] = False
+    odds = np.where(observed[:, None], blocks(120, (20, 60 + gap)), 0.0)
+    (link,) = place_notes(evidence_of(odds, seconds=10.0, sd=1.0, observed=observed), untimed(1)).links
+    assert link.status == ("aligned" if crosses else "ambiguous")
+    before, behind = [10.0, 20.0], [20.0 + gap * HOP, 30.0 + gap * HOP]
+    (span,) = on_edges([link.span])
+    assert span in ([[before[0], behind[1]]] if crosses else [before, behind])
+
+
+def test_nothing_lies_in_a_gap_alone():
+    observed = np.ones(60, bool)
+    observed[20:30] = False
+    odds = np.where(observed[:, None], -5.0, 0.0)
+    (link,) = place_notes(evidence_of(odds, seconds=5.0, observed=observed), untimed(1)).links
+    assert link.status == "unmatched"
 
 
 @given(problems(), st.integers(-500, 500))

@@ -40,8 +40,8 @@ def test_prefix_sums_leave_out_what_was_not_observed():
 
 
 @given(st.lists(st.booleans(), max_size=12))
-def test_runs_are_the_unbroken_stretches_of_data(observed):
-    runs = build_lattice(evidence_of(len(observed), [[1.0, 0.5]], observed=observed), notes_of(1)).runs
+def test_stretches_are_unbroken(observed):
+    runs = build_lattice(evidence_of(len(observed), [[1.0, 0.5]], observed=observed), notes_of(1)).stretches
     covered = np.zeros(len(observed), bool)
     for first, last in runs:
         assert first < last and not covered[max(0, first - 1) : last].any()
@@ -162,7 +162,7 @@ def test_frames_are_a_part_of_the_recording():
     lattice = build_lattice(evidence_of(20, [[1.0, 0.5]], observed=observed), notes_of(1, time))
     part = lattice.frames(5, 12)
     assert (part.first, part.n_frames, part.frames(2, 4).first) == (5, 7, 7)
-    assert part.runs.tolist() == [[0, 3], [4, 7]]
+    assert part.stretches.tolist() == [[0, 3], [4, 7]]
     assert part.priors[0, 0] == lattice.priors[0, 0] - 5
     np.testing.assert_allclose(
         np.diff(part.prefixes(slice(0, 1))), np.diff(lattice.prefixes(slice(0, 1)))[:, 5:12]
@@ -188,7 +188,8 @@ def test_thinned_edges_stand_for_those_around_them(g):
     np.testing.assert_allclose(
         thin.prefixes(slice(0, 1))[0], lattice.prefixes(slice(0, 1))[0, ::g][: thin.n_frames + 1], atol=1e-5
     )
-    assert thin.observed.tolist() == [bool(observed[k * g : k * g + g].all()) for k in range(43 // g)]
+    assert thin.places[0].tolist() == [lattice.places[0, 0] / g, *lattice.places[0, 1:]]
+    assert thin.observed.tolist() == [bool(observed[k * g : k * g + g].any()) for k in range(43 // g)]
     # g starts for every coarse one, and the coarse durations hold all durations g times
     total = [np.exp(row[row > NEVER]).sum() for row in (thin.durations[0], lattice.durations[0])]
     assert total[0] == pytest.approx(g * total[1])

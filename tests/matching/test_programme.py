@@ -41,7 +41,7 @@ def posterior_of(lattice):
     """Every placement with its log weight and the log of the sum, by enumeration."""
     rows = _sums(lattice.odds), lattice.durations, lattice.priors, lattice.skip, lattice.share, lattice.gain
     rows = *rows, others_of(lattice)
-    return naive.placement_posterior(*rows, lattice.runs), rows
+    return naive.placement_posterior(*rows, lattice.observed, lattice.places[:, 0]), rows
 
 
 def _sums(odds):
@@ -94,8 +94,10 @@ def lattices(draw):
         draw(lists(st.floats(-6.0, 1.0), n_notes)),
         draw(lists(st.sampled_from([NEVER, -3.0, 0.5]), n_notes)),
         rng.normal(0, draw(st.sampled_from([0.0, 1.0])), n + 1),
-        rng.random(n) < draw(st.sampled_from([0.7, 1.0])),
+        rng.random(n) < draw(st.sampled_from([0.4, 0.7, 1.0])),
     )
+    usual = rng.choice([0.5, 1.0, 2.0, 9.0], (n_notes, 1))
+    lattice = dataclasses.replace(lattice, places=np.hstack([usual, np.ones((n_notes, 2))]))
     if not draw(st.booleans()):
         return lattice
     return dataclasses.replace(lattice, meanings=drawn_meanings(rng, n_notes, lattice.observed))
