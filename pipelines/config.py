@@ -133,7 +133,7 @@ class TrainingConfig:
     layers: int = field(default=8, metadata=about("of the transformer", least=1, most=64))
     heads: int = field(default=6, metadata=about("of the transformer", least=1, most=64))
     augment: tuple[str, ...] = field(
-        default=("rotate", "drop-channels", "drop-streams"),
+        default=("rotate", "drop-channels", "drop-streams", "drop-bands"),
         metadata=about("what is done to inputs in training: names of align.coordination.plan", empty=True),
     )
     edges: bool = field(default=True, metadata=about("learn where spans begin and end?"))

@@ -37,6 +37,7 @@ AUGMENTATIONS = (
     "time-warp",
     "drop-channels",
     "drop-streams",
+    "drop-bands",
     "noise",
     "mask-times",
     "mask-bands",
@@ -101,7 +102,7 @@ class TrainingPlan:
     dropout: float = 0.2
     layers: int = 8
     heads: int = 6
-    augment: tuple[str, ...] = ("rotate", "drop-channels", "drop-streams")
+    augment: tuple[str, ...] = ("rotate", "drop-channels", "drop-streams", "drop-bands")
     longest: int = 4096
     rounds: int = 14
     nothing_share: float | None = None

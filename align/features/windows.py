@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,16 @@ from align import clock
 from align.datatypes import Stream
 from align.errors import InputError
 
-__all__ = ["BANDS", "motion_frames", "split_axis"]
+__all__ = ["BANDS", "POWER_RATE", "bands_at", "motion_frames", "split_axis"]
 
 #: Edges of the frequency bands in hertz: posture and breath, slow movement, gait, running, shaking, vibration.
 BANDS = (0.25, 0.6, 1.2, 2.0, 3.2, 5.0, 8.0, 14.0, 24.0)
 _LARGEST = 1e30
 _HALF_STEP = 2.0**-24  # relative rounding error of float32
+#: Hz: a band's power is the variance that white noise of its density would have at this rate.
+POWER_RATE = 50.0
 _PER_BAND = 3  # Fourier frequencies pooled in a band
+_REACH = 0.95  # of the Nyquist frequency: what lies above it a recorder's own filter has taken
 _AT_ONCE = 4096  # frames made at once: a day's windows in float64 would fill a gigabyte
 _STATISTICS = ("mean", "sd", "min", "max", "slope", "step")
 _AXIS = re.compile(r"(?:^|(?<=[^A-Za-z]))[xyzXYZ](?=$|[^A-Za-z])|(?<=[a-z])[XYZ]$|(?<=[A-Za-z])[xyz]$")
@@ -72,7 +74,9 @@ def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
     """Frames of a sensor stream: for every channel and every x/y/z magnitude, statistics and band energies.
 
     Per channel: mean, standard deviation (log), minimum and maximum about the mean, slope per second, mean
-    absolute step (log), and the log energy in each band of ``BANDS`` that lies below the Nyquist frequency.
+    absolute step (log), and the log power density in each band of ``BANDS`` that lies at least in part below 0.95 of
+    the Nyquist frequency (none at a rate at which the lowest does not). A density does not depend on the rate: it
+    is the variance that white noise as dense would have at 50 Hz.
 
     Args:
         stream: sensor stream at any rate.
@@ -151,7 +155,10 @@ def _measured(
     from align.kernels import frames as kernel
 
     frequencies, band_names = _frequencies(stream.rate)
-    cosines, sines = _fourier_tables(int((last - first).max()), frequencies, stream.rate)
+    known = np.isfinite(frequencies)
+    per_band = known.reshape(-1, _PER_BAND).sum(axis=1)
+    cosines, sines = _fourier_tables(int((last - first).max()), frequencies[known], stream.rate)
+    starts = np.cumsum(per_band) - per_band
     n_channels = stream.n_channels + len(triples)
     statistics = np.empty((len(first), n_channels, kernel.N_STATISTICS))
     bands = np.empty((len(first), n_channels, len(band_names)))
@@ -161,9 +168,9 @@ def _measured(
         values = _with_norms(stream.values[begin:end], triples)
         windows = first[some] - begin, last[some] - begin
         statistics[some] = kernel.window_statistics(values, *windows)
-        power = kernel.band_powers(values, *windows, cosines, sines)
         if band_names:
-            bands[some] = power.reshape(*power.shape[:2], -1, _PER_BAND).mean(3)
+            power = kernel.band_powers(values, *windows, cosines, sines)
+            bands[some] = np.add.reduceat(power, starts, axis=2) / per_band
     return statistics, bands, band_names
 
 
@@ -179,7 +186,7 @@ def _columns(
         some = slice(start, start + _AT_ONCE)
         mean, sd, low, high, slope, step = np.moveaxis(statistics[some], 2, 0)
         kept = [mean, np.log(sd + floor), low - mean, high - mean, slope * rate, np.log(step * rate + floor)]
-        logs = np.log(bands[some] + (floor**2)[None, :, None])
+        logs = np.log(bands[some] + (floor**2)[None, :, None]) + np.log(POWER_RATE / rate)
         out[some] = np.concatenate([np.stack(kept, 2), logs], 2).reshape(len(mean), -1)
     return out
 
@@ -220,14 +227,30 @@ def _window_ranges(
     )
 
 
+def bands_at(rate: float) -> tuple[str, ...]:
+    """The names of the bands that a stream's frames have, "0.25-0.6Hz" first.
+
+    Args:
+        rate: of the stream, Hz.
+
+    >>> bands_at(1.5)
+    ('0.25-0.6Hz', '0.6-1.2Hz')
+    """
+    return _frequencies(rate)[1]
+
+
 def _frequencies(rate: float) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
-    """Three frequencies a band, for the bands below the Nyquist frequency, in hertz."""
-    chosen, names = [], []
-    for low, high in pairwise(BANDS):
-        if high <= 0.5 * rate:
-            chosen.append(low + (high - low) * (np.arange(_PER_BAND) + 0.5) / _PER_BAND)
-            names.append(f"{low:g}-{high:g}Hz")
-    return (np.concatenate(chosen) if chosen else np.zeros(0)), tuple(names)
+    """Three frequencies a band in hertz, NaN for those out of reach, for the bands of which one is within.
+
+    None at a rate at which not even the lowest band is whole: there a window holds a sample or two.
+    """
+    low, high = np.array(BANDS[:-1]), np.array(BANDS[1:])
+    inner = (np.arange(_PER_BAND) + 0.5) / _PER_BAND
+    all_bands = low[:, None] + (high - low)[:, None] * inner
+    within = all_bands <= 0.5 * _REACH * rate
+    kept = within.any(axis=1) & within[0].all()
+    names = tuple(f"{a:g}-{b:g}Hz" for a, b in zip(low[kept], high[kept], strict=True))
+    return np.where(within, all_bands, np.nan)[kept].ravel(), names
 
 
 def _fourier_tables(

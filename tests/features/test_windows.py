@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from align.datatypes import Stream
 from align.errors import InputError
-from align.features.windows import BANDS, motion_frames
+from align.features.windows import BANDS, bands_at, motion_frames
 from tests import naive
 
 RATE = 50.0
@@ -52,17 +52,54 @@ def test_an_oscillation_shows_in_its_own_band(hertz):
     assert float(low) <= hertz <= float(high)
 
 
-def test_bands_beyond_half_the_rate_are_left_out():
-    assert "0.5-8Hz" in motion_frames(Stream(noise(5, rate=16.0), 16.0), 1.0, 2.0).channels
-    assert "0.5-8Hz" not in motion_frames(Stream(noise(5, rate=15.0), 15.0), 1.0, 2.0).channels
+@pytest.mark.parametrize(
+    ("rate", "last"),
+    [(50.0, "14-24Hz"), (32.0, "8-14Hz"), (12.5, "5-8Hz"), (11.0, "3.2-5Hz"), (1.2, "0.25-0.6Hz")],
+)
+def test_bands_beyond_half_the_rate_are_left_out(rate, last):
+    frames = motion_frames(Stream(noise(30, rate=rate), rate), 1.0, 6.0)
+    assert [c for c in frames.channels if c.endswith("Hz")] == [f"0.{band}" for band in bands_at(rate)]
+    assert bands_at(rate)[-1] == last
+
+
+def test_a_channel_too_slow_for_the_lowest_band_has_none():
     slow = motion_frames(Stream(noise(30, rate=1.0), 1.0, channels=("hr",)), 1.0, 6.0)
     assert slow.channels == tuple(f"hr.{k}" for k in ("mean", "sd", "min", "max", "slope", "step"))
 
 
-def test_white_noise_has_its_variance_in_every_band():
-    frames = motion_frames(Stream(3.0 * noise(600.0), RATE), 1.0, 4.0)
+@pytest.mark.parametrize("rate", [12.5, 25.0, 50.0, 100.0])
+def test_white_noise_has_its_variance_at_50_hz_in_every_band(rate):
+    frames = motion_frames(Stream(3.0 * noise(600.0, rate=rate), rate), 1.0, 4.0)
     for name in (c for c in frames.channels if c.endswith("Hz") and not c.startswith("0.0.25")):
-        assert np.exp(column(frames, name)).mean() == pytest.approx(9.0, rel=0.2)
+        assert np.exp(column(frames, name)).mean() * rate / 50.0 == pytest.approx(9.0, rel=0.2)
+
+
+@given(st.integers(0, 100), st.sampled_from([10.0, 12.5, 20.0, 25.0, 31.25, 100.0, 250.0]))
+@settings(max_examples=20)
+def test_bands_do_not_depend_on_the_rate(seed, rate):
+    """The same movement, a sum of oscillations, recorded at two rates has the same power in the bands of both."""
+    rng = np.random.default_rng(seed)
+    hertz, phases = rng.uniform(0.3, 4.5, 20), rng.uniform(0, 2 * np.pi, 20)
+
+    def recorded(rate):
+        t = (np.arange(round(60 * rate)) + 0.5) / rate
+        return motion_frames(Stream(np.sin(2 * np.pi * t[:, None] * hertz + phases).sum(1), rate), 1.0, 6.0)
+
+    whole, found = recorded(RATE), recorded(rate)
+    for name in (f"0.{band}" for band in bands_at(10.0)):
+        np.testing.assert_allclose(column(found, name)[3:-3], column(whole, name)[3:-3], atol=0.35)
+
+
+def test_a_band_in_part_within_reach_is_the_mean_of_what_is():
+    """At 25 Hz of the frequencies 9, 11 and 13 Hz the last is out of reach."""
+    values = noise(60.0, rate=25.0)
+    frames = motion_frames(Stream(values, 25.0), 1.0, 4.0)
+    window = values[713:813, 0] - values[713:813, 0].mean()  # around 30.5 s
+    j = np.arange(100) + 0.5
+    taper = np.sin(np.pi * j / 100) ** 2
+    waves = np.exp(-2j * np.pi * np.array([9.0, 11.0])[:, None] * j / 25.0)
+    powers = np.abs(waves @ (taper * window)) ** 2 / (taper**2).sum()
+    assert np.exp(column(frames, "0.8-14Hz")[30]) == pytest.approx(2.0 * powers.mean(), rel=1e-3)
 
 
 def test_no_window_looks_across_a_gap():

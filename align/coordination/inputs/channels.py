@@ -13,14 +13,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
 from align.datatypes import Stream
 from align.features.heartbeats import beat_names
 from align.features.kinds import in_g, in_rad_per_s, judge_channel, name_words
-from align.features.windows import BANDS
+from align.features.windows import bands_at
 from align.text.hashed import HashedEncoder
 
 __all__ = [
@@ -38,7 +37,7 @@ MAGNITUDE = "*"  # the axis of the length of an x, y, z triple; "*up" and "*leve
 _EXACT, _SAME = 4.0, 2.0  # likeness of the same stream and name; of the same kind or the same words
 _UNIT = 0.5  # the same unit, and nothing else known
 _WORDS = 0.5  # least likeness of the words of two channels
-_BAND_NAMES = "|".join(re.escape(f"{low:g}-{high:g}Hz") for low, high in pairwise(BANDS))
+_BAND_NAMES = "|".join(re.escape(name) for name in bands_at(np.inf))
 _OF_ALL_AXES = re.compile(r"\*(?:up|level)?")
 _STATISTIC = re.compile(rf"\.(mean|sd|min|max|slope|step|raw\d+|{_BAND_NAMES})$")
 
@@ -151,8 +150,10 @@ def expected_channels(stream: Stream) -> tuple[str, ...]:
     """
     if stream.modality == "audio":
         return ("loudness",)
-    bands = [f"{low:g}-{high:g}Hz" for low, high in pairwise(BANDS) if high <= 0.5 * stream.rate]
-    return (*(f"{c}.{k}" for c in stream.channels for k in ("mean", *bands)), *beat_names(stream))
+    return (
+        *(f"{c}.{k}" for c in stream.channels for k in ("mean", *bands_at(stream.rate))),
+        *beat_names(stream),
+    )
 
 
 def paired(model: Sequence[Device], session: Sequence[Device], alone: bool) -> list[tuple[int, int]]:

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from align.coordination.inputs.bandwidth import (
+    ANY_FALL,
+    SENSOR_BANDS,
+    band_falls,
+    without_lost_bands,
+)
 from align.coordination.inputs.channels import Device, devices, expected_channels, paired, statistic_of
 from align.coordination.inputs.raw import RAW, with_raw_patches
 from align.coordination.inputs.reading import (
     Sources,
     inferred_units,
     read_blocks,
-    reading_findings,
     sources_of,
 )
-from align.datatypes import Finding, Session, Stream, set_fields
+from align.datatypes import Session, Stream, set_fields
 from align.errors import InputError, ParameterError
-from align.features.audio import RANGE_DB, hides_sounds, steady_noise
+from align.features.audio import RANGE_DB, steady_noise
 from align.features.foreground import mel_bands
-from align.features.frames import FrameTable, featurize, frame_table
+from align.features.frames import FrameTable, frame_table
 from align.features.scaling import robust_location_scale, robust_scaled
+from align.features.windows import POWER_RATE
 
-__all__ = ["Layout", "fit_layout", "layout_findings", "model_inputs", "on_both_scales", "session_table"]
+__all__ = [
+    "Layout",
+    "are_alone",
+    "expected_sources",
+    "feeding_floors",
+    "fit_layout",
+    "model_inputs",
+    "on_both_scales",
+    "session_table",
+]
 
 _LIMIT = 6.0  # robust standard deviations kept of a column
 _SAMPLED = 200_000  # frames that fix the scaling
 _AT_ONCE = 12  # columns scaled at once
-_AS_NOISY_DB = 3.0  # above the noisiest recording of training: nothing to speak of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +55,10 @@ class Layout:
     feature column; ``hop`` seconds per frame; ``units`` of the raw channels behind the columns, like ``channels``
     (written, or inferred from the training data; "": unknown); ``floors`` dB of each stream, the steady noise of the
     noisiest recording against its loudest frame, 0 where it is no sound or not known: noise of a session that is
-    louder is brought down to that. What a session lacks is fed as zeros; a stream of which it has nothing is marked
-    absent.
+    louder is brought down to that; ``per_hertz`` whether the powers of bands are densities, which do not hang on
+    the rate (not those of older models); ``falls`` f4 (n_devices, n_bands), how steeply spectra fell in training at
+    the most (``bandwidth.py``): bands that a filter has emptied are taken to be missing. What a session lacks is fed
+    as zeros; a stream of which it has nothing is marked absent.
 
     Raises:
         ParameterError: parts that do not fit together, or a scale that is not > 0.
@@ -55,6 +71,10 @@ class Layout:
     scale: npt.NDArray[np.float32]
     units: tuple[tuple[str, ...], ...] = ()
     floors: tuple[float, ...] = ()
+    per_hertz: bool = True
+    falls: npt.NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros((0, len(SENSOR_BANDS)), np.float32)
+    )
 
     def __post_init__(self) -> None:
         if not self.streams or len(self.streams) != len(self.channels):
@@ -71,6 +91,11 @@ class Layout:
         if len(floors) != len(widths) or not all(-RANGE_DB <= floor <= 0.0 for floor in floors):
             raise ParameterError("floors", floors, f"{len(widths)} decibels, -{RANGE_DB:g} to 0")
         set_fields(self, units=units, floors=floors)
+        shape = len(self.sources.devices), len(SENSOR_BANDS)
+        falls = self.falls if len(self.falls) else np.full(shape, ANY_FALL, np.float32)
+        if falls.shape != shape or not np.isfinite(falls).all():
+            raise ParameterError("falls", falls.shape, f"{shape}, finite: devices, bands")
+        set_fields(self, falls=falls)
 
     @property
     def n_features(self) -> int:
@@ -110,56 +135,55 @@ def session_table(
     if layout is None:
         table = frame_table(session.streams, hop)
         return with_raw_patches(table, session.streams) if raw else table
-    floors = _floors_of(session, layout)
+    floors = feeding_floors(session, layout)
     known = [s for s in session.streams if s.name in floors]
     if not known:
         raise _nothing_in_common(session, layout)
     table = frame_table(known, hop, floors)
+    if not layout.per_hertz:
+        table = _with_powers_by_sample(table, known)
     return with_raw_patches(table, known) if layout.raw_columns else table
 
 
-def layout_findings(session: Session, layout: Layout) -> tuple[Finding, ...]:
-    """What a model has to say of a session's channels: none when it reads them all under their own names, and no
-    sound has more noise than it knows.
+def _with_powers_by_sample(table: FrameTable, streams: Sequence[Stream]) -> FrameTable:
+    """The powers of bands as older models know them: the variance that white noise would have at the stream's rate."""
+    blocks = []
+    for columns, block, stream in zip(table.channels, table.blocks, streams, strict=True):
+        is_band = np.array([statistic_of(column).endswith("Hz") for column in columns])
+        blocks.append((block + is_band * np.log(stream.rate / POWER_RATE)).astype(np.float32))
+    return replace(table, blocks=tuple(blocks))
+
+
+def feeding_floors(session: Session, layout: Layout) -> dict[str, float]:
+    """The streams that feed the model, by name, and the floors of those that they feed.
 
     Args:
         session: with streams.
         layout: of the model.
     """
-    return (*reading_findings(_expected(session), layout.sources), *_noise_findings(session, layout))
-
-
-def _noise_findings(session: Session, layout: Layout) -> Iterator[Finding]:
-    floors = _floors_of(session, layout)
-    for stream in session.streams:
-        floor = floors.get(stream.name, 0.0) if stream.modality == "audio" else 0.0
-        if floor < 0.0:
-            noise = steady_noise(featurize(stream, hop=layout.hop).values)
-            if noise > floor + _AS_NOISY_DB:
-                done = "it was taken down to that, and what is quieter may be lost in it"
-                if not hides_sounds(noise, floor):
-                    done = "it was left, as it may be what was recorded"
-                message = (
-                    f"steady noise of {stream.name!r} is {-noise:.0f} dB below its loudest; in training it was"
-                    f" {-floor:.0f} dB or more: {done}"
-                )
-                yield Finding("W-MODEL-NOISE", message, 1)
-
-
-def _floors_of(session: Session, layout: Layout) -> dict[str, float]:
-    """The streams that feed the model, by name, and the floors of those that they feed."""
-    model, expected = layout.sources, _expected(session)
+    model, expected = layout.sources, expected_sources(session)
     known = dict(zip(layout.streams, layout.floors, strict=True))
     ours, theirs = model.devices, expected.devices
-    pairs = paired(ours, theirs, _are_alone(session, layout))
+    pairs = paired(ours, theirs, are_alone(session, layout))
     return {theirs[j].stream: known[ours[i].stream] for i, j in pairs}
 
 
-def _are_alone(session: Session, layout: Layout) -> bool:
+def are_alone(session: Session, layout: Layout) -> bool:
+    """Whether the model reads one stream and the session has one: it needs no name then.
+
+    Args:
+        session: with streams.
+        layout: of the model.
+    """
     return len(layout.streams) == len(session.streams) == 1
 
 
-def _expected(session: Session) -> Sources:
+def expected_sources(session: Session) -> Sources:
+    """What a session's frames can be matched by, without making them.
+
+    Args:
+        session: with streams.
+    """
     channels = tuple(expected_channels(s) for s in session.streams)
     units = tuple(
         tuple(_unit_behind(column, stream) for column in columns)
@@ -177,7 +201,7 @@ def _unit_behind(column: str, stream: Stream) -> str:
 
 def _nothing_in_common(session: Session, layout: Layout) -> InputError:
     names = {s.name for s in session.streams}
-    shared = sorted(names & set(layout.streams)) or (sorted(names) if _are_alone(session, layout) else [])
+    shared = sorted(names & set(layout.streams)) or (sorted(names) if are_alone(session, layout) else [])
     if not shared:
         return InputError(
             "E-MODEL-STREAMS",
@@ -218,6 +242,7 @@ def fit_layout(tables: Sequence[FrameTable]) -> Layout:
         np.concatenate(scales).astype(np.float32),
         model.units,
         _noisiest(tables, model),
+        falls=_steepest(tables, model),
     )
 
 
@@ -229,6 +254,16 @@ def _noisiest(tables: Sequence[FrameTable], model: Sources) -> tuple[float, ...]
             if mel_bands(columns):
                 noise[name] = max(noise.get(name, -RANGE_DB), steady_noise(block))
     return tuple(noise.get(name, 0.0) for name in model.streams)
+
+
+def _steepest(tables: Sequence[FrameTable], model: Sources) -> npt.NDArray[np.float32]:
+    """The falls of the devices' bands."""
+    least = np.full((len(model.devices), len(SENSOR_BANDS)), np.inf)
+    for table in tables:
+        blocks = read_blocks(table, model).blocks
+        for device, own in zip(model.devices, least, strict=True):
+            np.fmin(own, band_falls(device, blocks[model.streams.index(device.stream)]), out=own)
+    return np.where(np.isfinite(least), least, ANY_FALL).astype(np.float32)
 
 
 def _fed_rows(tables: Sequence[FrameTable], model: Sources) -> list[int]:
@@ -310,7 +345,8 @@ def model_inputs(table: FrameTable, layout: Layout) -> npt.NDArray[np.float32]:
         )
     total, column = len(layout.shift), 0
     out = np.empty((table.n_frames, layout.n_features), np.float32)
-    for k, block in enumerate(reading.blocks):
+    blocks = without_lost_bands(reading.blocks, layout.streams, layout.sources.devices, layout.falls)
+    for k, block in enumerate(blocks):
         for own in _column_groups(block.shape[1]):
             at = slice(column + own.start, column + own.stop)
             behind = slice(total + at.start, total + at.stop)

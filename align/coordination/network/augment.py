@@ -27,6 +27,7 @@ from align.features.kinds import groups
 __all__ = [
     "EFFECTS",
     "augmented",
+    "dropped_bands",
     "dropped_channels",
     "dropped_streams",
     "jittered",
@@ -47,7 +48,8 @@ Rng = np.random.Generator
 
 _JITTER = 0.1  # robust standard deviations
 _SCALE = 0.15  # standard deviation of the log amplitude
-_DROP_CHANNEL, _DROP_STREAM = 0.1, 0.2  # probabilities
+_DROP_CHANNEL, _DROP_STREAM, _DROP_BANDS = 0.1, 0.2, 0.25  # probabilities
+_HIGHEST_BANDS = 3  # that may be dropped: what is left of 10 Hz
 _TIME_SHARE, _LONGEST_MASK = 0.05, 20  # of the frames that are masked; frames of one mask
 _BAND_MASKS = 2
 _NOISY, _NOISE_DB = 0.7, (-75.0, -20.0)  # share of the pieces with noise; its level in the middle band
@@ -167,6 +169,25 @@ def dropped_streams(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
     return without_devices(inputs, layout, np.asarray([d.stream in lost for d in layout.sources.devices]))
 
 
+def dropped_bands(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
+    """Sensors as if recorded at a lower rate, or filtered: one to three of a stream's highest bands are not there.
+
+    In bands, that is; deviations, extremes and steps stay.
+
+    Args:
+        inputs, layout, rng: as for ``augmented``.
+    """
+    out, half = inputs.copy(), len(layout.shift)
+    for first, bands in _bands(layout):
+        hertz = [columns for band, columns in bands.items() if band.endswith("Hz")]
+        if hertz and rng.random() < _DROP_BANDS:
+            for columns in hertz[1:][-int(rng.integers(1, _HIGHEST_BANDS + 1)) :]:
+                index = first + np.array(columns)
+                out[:, index] = 0.0
+                out[:, index + half] = 0.0
+    return out
+
+
 def masked_times(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
     """A few short stretches show the median of everything: what happens must be told from what lies around.
 
@@ -202,7 +223,7 @@ def masked_bands(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
         for _ in range(_BAND_MASKS):
             width = int(rng.integers(0, max(1, len(bands) // 5) + 1))
             start = int(rng.integers(0, len(bands) - width + 1))
-            for columns in bands[start : start + width]:
+            for columns in list(bands.values())[start : start + width]:
                 index = first + np.array(columns)
                 out[:, index] = 0.0
                 out[:, index + half] = 0.0
@@ -269,6 +290,7 @@ EFFECTS: Mapping[str, Callable[[Inputs, Layout, Rng], Inputs]] = {
     "jitter": jittered,
     "drop-channels": dropped_channels,
     "drop-streams": dropped_streams,
+    "drop-bands": dropped_bands,
     "noise": noisy,
     "mask-bands": masked_bands,
     "mask-times": masked_times,
@@ -348,7 +370,7 @@ def _is_there(inputs: Inputs, layout: Layout) -> Inputs:
     return np.asarray(flags[:, _stream_of_columns(layout)] * inputs.any(axis=0), np.float32)
 
 
-def _bands(layout: Layout) -> list[tuple[int, list[list[int]]]]:
+def _bands(layout: Layout) -> list[tuple[int, dict[str, list[int]]]]:
     """Per stream its first column, and for each of its bands in ascending order the columns that show it."""
     out = []
     for name, channels in zip(layout.streams, layout.channels, strict=True):
@@ -362,5 +384,5 @@ def _bands(layout: Layout) -> list[tuple[int, list[list[int]]]]:
             ordered = sorted(
                 found, key=lambda b: float(b.split("-")[0]) if b.endswith("Hz") else float(b[3:])
             )
-            out.append((first_columns(layout)[name], [found[b] for b in ordered]))
+            out.append((first_columns(layout)[name], {b: found[b] for b in ordered}))
     return out

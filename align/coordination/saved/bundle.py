@@ -14,7 +14,8 @@ import torch
 
 from align.answers import Calibration, Evidence, Meanings
 from align.coordination.functions.table import coordination_function
-from align.coordination.inputs.layout import Layout, layout_findings, model_inputs, session_table
+from align.coordination.inputs.findings import layout_findings
+from align.coordination.inputs.layout import Layout, model_inputs, session_table
 from align.coordination.network.edges import edge_gain
 from align.coordination.network.encoders import Coordinator, TextProjection, stream_encoder
 from align.coordination.network.encoding import encode_frames
@@ -25,6 +26,7 @@ from align.coordination.saved.model_format import (
     FAMILIAR,
     FORMAT,
     HEARD,
+    LAYOUT,
     WEIGHTS,
     calibration_out,
     check_numbers,
@@ -358,8 +360,7 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
 
     layout, durations = model.layout, model.durations
     tensors = {k: v.contiguous() for k, v in model.trained().state_dict().items()}
-    tensors["layout.shift"] = torch.from_numpy(layout.shift.copy())
-    tensors["layout.scale"] = torch.from_numpy(layout.scale.copy())
+    tensors |= parts_of(LAYOUT, layout)
     tensors["durations.weights"] = torch.from_numpy(durations.weights.copy())
     if durations.spread is not None:
         tensors["durations.spread"] = torch.from_numpy(durations.spread.copy())
@@ -378,6 +379,7 @@ def bundle_files(model: Coordination) -> dict[str, bytes]:
         "channels": [list(c) for c in layout.channels],
         "units": [list(u) for u in layout.units],
         "floors": list(layout.floors),
+        "per_hertz": layout.per_hertz,
         "plan": dataclasses.asdict(model.plan),
         "sharpness": model.sharpness,
         "lag": model.lag,

@@ -20,6 +20,7 @@ from align.coordination.saved.model_format import (
     FAMILIAR,
     FORMAT,
     HEARD,
+    LAYOUT,
     MIGRATIONS,
     WEIGHTS,
     calibration_in,
@@ -124,10 +125,10 @@ def _assemble(about: Mapping[str, Any], weights: bytes) -> Coordination:
         float(about["hop"]),
         _names(about["streams"]),
         tuple(_names(c) for c in about["channels"]),
-        tensors.pop("layout.shift").numpy(),
-        tensors.pop("layout.scale").numpy(),
-        tuple(_names(u) for u in about.get("units", ())),
-        tuple(float(floor) for floor in about.get("floors", ())),
+        units=tuple(_names(u) for u in about.get("units", ())),
+        floors=tuple(float(floor) for floor in about.get("floors", ())),
+        per_hertz=bool(about.get("per_hertz", False)),  # the first models of format 2 had powers by sample
+        **_popped(tensors, LAYOUT),  # and no falls
     )
     familiar = _popped(tensors, FAMILIAR)
     heard = _heard(float(about["heard"]), _popped(tensors, HEARD), plan.dimension)

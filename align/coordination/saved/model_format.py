@@ -21,6 +21,7 @@ __all__ = [
     "FAMILIAR",
     "FORMAT",
     "HEARD",
+    "LAYOUT",
     "MIGRATIONS",
     "WEIGHTS",
     "calibration_in",
@@ -35,6 +36,7 @@ FORMAT = "align-coordination/2"
 WEIGHTS, ABOUT = "model.safetensors", "model.json"
 FAMILIAR = "familiar."  # what its tensors' names begin with; the first models of format 2 had none
 HEARD = "heard."  # the same
+LAYOUT = "layout."  # of ``shift``, ``scale`` and ``falls``
 DURATIONS = "durations."  # the same, of ``weights`` and ``spread``; the first ones had no ``spread``
 _TINY, _HUGE = 1e-30, 1e30
 _NUMBERS = {  # in the JSON: least and most

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from align.coordination.inputs.layout import Layout, fit_layout, layout_findings, model_inputs, session_table
+from align.coordination.inputs.findings import layout_findings
+from align.coordination.inputs.layout import Layout, fit_layout, model_inputs, session_table
 from align.datatypes import Session, Stream
 from align.errors import InputError, ParameterError
 from align.features.scaling import robust_location_scale
@@ -213,6 +214,8 @@ def test_a_model_that_knows_no_floor_reads_sound_as_it_is():
         {"floors": (-40.0, -40.0)},
         {"floors": (1.0,)},
         {"floors": (np.nan,)},
+        {"falls": np.zeros((3, 8), np.float32)},
+        {"falls": np.full((2, 8), np.nan, np.float32)},
         {"shift": np.array([1.0, np.nan], np.float32)},
     ],
 )

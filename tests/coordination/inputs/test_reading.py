@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align.coordination.inputs.channels import devices, expected_channels, paired, statistic_of, unit_factor
-from align.coordination.inputs.layout import fit_layout, layout_findings, model_inputs, session_table
+from align.coordination.inputs.findings import layout_findings
+from align.coordination.inputs.layout import fit_layout, model_inputs, session_table
 from align.coordination.inputs.reading import inferred_units
 from align.datatypes import Session, Stream
 from align.features.frames import featurize, frame_table

@@ -12,6 +12,7 @@ from align.coordination.inputs.missing import device_columns
 from align.coordination.network import augment
 from align.coordination.plan import AUGMENTATIONS, TrainingPlan
 from align.datatypes import Session, Stream
+from align.features.windows import bands_at
 
 HOP = 0.5
 IMU = ("acc_x", "acc_y", "acc_z")
@@ -151,6 +152,36 @@ def test_a_dropped_stream_is_marked_absent_and_one_stays(made):
     alone[:, -2:] = [[0.0, 1.0]]
     for seed in range(20):
         assert augment.dropped_streams(alone, layout, rng(seed))[:, -1].all()
+
+
+def test_dropped_bands_are_those_of_a_lower_rate(made):
+    layout, inputs = made
+    half, seen = len(layout.shift), {}
+    for seed in range(200):
+        found = augment.dropped_bands(inputs, layout, rng(seed))
+        for stream, rate in (("phone", 20.0), ("band", 2.0)):
+            for n_gone in range(4):
+                names = bands_at(rate)
+                index = [
+                    c
+                    for band in names[max(1, len(names) - n_gone) :]
+                    for c in columns_of(layout, f".{band}", stream)
+                ]
+                own = columns_of(layout, "", stream)
+                wanted = inputs.copy()
+                wanted[:, index + [c + half for c in index]] = 0.0
+                both = own + [c + half for c in own]
+                if (found[:, both] == wanted[:, both]).all():
+                    seen[stream, n_gone] = seen.get((stream, n_gone), 0) + 1
+                    break
+            else:
+                raise AssertionError("other columns than the highest bands have changed")
+    assert [seen["phone", n] for n in range(4)] == pytest.approx([150, 17, 17, 17], abs=14)
+    assert seen["band", 1] == pytest.approx(50, abs=20) and ("band", 2) not in seen
+    slow = Stream(session_of().streams[0].values[::2], 10.0, "phone", channels=IMU, units=("g",) * 3)
+    of_slow = model_inputs(session_table(Session("s", (slow, session_of().streams[1])), HOP, layout), layout)
+    lost = [c for c in columns_of(layout, "Hz") if not of_slow[:, c].any()]
+    assert lost == sorted(c for band in bands_at(20.0)[-2:] for c in columns_of(layout, f".{band}"))
 
 
 def test_masks_are_few_and_whole(made):

@@ -12,6 +12,7 @@ import torch
 import align
 from align.answers import Calibration
 from align.coordination import Coordination, bundle_files, load_coordination
+from align.coordination.inputs.bandwidth import ANY_FALL
 from align.datatypes import Note, Session
 from align.errors import InputError
 from tests.coordination.saved_models import refused, rewritten, written
@@ -35,6 +36,7 @@ def test_a_round_trip_gives_identical_evidence(trained, folder):
         np.testing.assert_array_equal(getattr(after, field.name), getattr(before, field.name), field.name)
     assert bundle_files(loaded) == bundle_files(trained) and loaded.hash == trained.hash
     assert loaded.plan == trained.plan and loaded.encoder is trained.encoder
+    assert loaded.layout.per_hertz and (loaded.layout.falls > ANY_FALL).any()
 
 
 def test_the_noise_of_training_is_kept(trained, tmp_path):

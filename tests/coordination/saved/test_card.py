@@ -39,6 +39,7 @@ def test_a_card_lists_the_channels_of_the_source(trained):
             units=(("",) * len(columns),),
             shift=np.zeros(len(columns), np.float32),
             scale=np.ones(len(columns), np.float32),
+            falls=np.zeros((0, 8), np.float32),
         )
         return model_card(dataclasses.replace(trained, layout=layout)).split("|---|---|---|\n")[1]
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load
+from safetensors.torch import load, save
 
 import align
 from align.coordination import TrainingPlan, bundle_files, load_coordination
+from align.coordination.inputs.bandwidth import ANY_FALL
 from align.coordination.saved.model_format import FORMAT, MIGRATIONS, seal_of
 from align.errors import InputError, UnsafeError
 from align.text.hashed import HashedEncoder
@@ -75,6 +76,26 @@ def test_a_model_of_format_1_from_before_calibration_loads(tmp_path):
     (tmp_path / "model.json").write_text(json.dumps(about))
     loaded = load_coordination(tmp_path)
     assert (loaded.calibration, loaded.nothing) == (None, 0.02)
+
+
+def test_a_model_of_format_2_from_before_densities_reads_powers_by_sample(trained, folder):
+    """And knows no falls. At 50 Hz the two are the same, and what was trained at another rate answers as it did."""
+    about = json.loads((folder / "model.json").read_bytes())
+    tensors = load((folder / "model.safetensors").read_bytes())
+    bands = np.array([channel.endswith("Hz") for channel in trained.layout.channels[0]])
+    session = untold(made_session(77, n_notes=3))
+    by_sample = np.log(session.streams[0].rate / 50.0)
+    weights = {k: v for k, v in tensors.items() if k != "layout.falls"}
+    weights["layout.shift"] = tensors["layout.shift"] + torch.from_numpy(by_sample * bands).float()
+    written({"model.safetensors": save(weights)}, folder)
+    older = {k: v for k, v in about.items() if k != "per_hertz"}
+    older["sha256"] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(older | {"seal": seal_of(older)}))
+    loaded = load_coordination(folder)
+    assert not loaded.layout.per_hertz and (loaded.layout.falls == ANY_FALL).all() and by_sample
+    np.testing.assert_allclose(
+        loaded.evidence(session).log_odds, trained.evidence(session).log_odds, atol=2e-4
+    )
 
 
 def test_M05_an_old_model_without_all_its_parts(tmp_path):
