@@ -4,7 +4,7 @@
                                    [--labelled 0]
                                    [--asked written second third fourth paraphrased foreign timed]
                                    [--only-learned] [--every 1] [--turned 0] [--hiss DB] [--without NAME ...]
-                                   [--words-alone]
+                                   [--rate HZ] [--smoothed HZ] [--dropped S] [--words-alone]
 
 SET is a folder of ALIGN_DATA (default ../shared/data): hapt, tug, digits, sounds. Every fold trains on the other
 people's true spans (or, with --notes, on those notes alone, but for so many --labelled sessions, drawn by the seed,
@@ -22,9 +22,11 @@ can be asked in other ways:
 
 With --every N only every N-th event of a test session has a note; with --turned D its sensors sat turned by D degrees
 about an axis drawn for each session; with --hiss DB their sound has white noise so far below its loudest 50 ms;
-with --without NAME they lack the streams called so, and the channels in whose name it stands; with --words-alone notes
-in words that training never heard mean what they say and nothing else. With --unseen-wording one wording of every label
-is kept out of training, and all test notes are reworded to it.
+with --without NAME they lack the streams called so, and the channels in whose name it stands; with --rate HZ sensors
+were sampled so often, with --smoothed HZ filtered beyond that; with --dropped S a tenth of all is lost, S seconds at a
+time (``benchmarks.altered``). With --words-alone notes in words that training never heard mean what they say and
+nothing else. With --unseen-wording one wording of every label is kept out of training, and all test notes are reworded
+to it.
 Baselines that hang on no seed run with the first alone.
 """
 
@@ -41,11 +43,11 @@ from pathlib import Path
 import numpy as np
 
 from align.answers import Alignment
-from align.coordination.network.augment import rotation, turned_session
 from align.datatypes import Note, Session, Span
 from align.metrics import Scores, pool
 from align.readers import Policy, read_truth, session_folders
 from align.text.paraphrases import paraphrases
+from benchmarks.altered import add_options, altered
 from benchmarks.foreign import planted
 from benchmarks.interleaved import machine
 from pipelines.config import RunConfig
@@ -126,46 +128,6 @@ def asked(session: Session, texts: Mapping[str, Sequence[str]], seed: int = 0) -
         choices = texts.get(row.label, [row.text])
         rows.append(dataclasses.replace(row, text=choices[int(rng.integers(len(choices)))]))
     return dataclasses.replace(session, notes=tuple(Note(r.text) for r in rows), truth=tuple(rows))
-
-
-def thinned(session: Session, every: int) -> Session:
-    """The session with notes of every so many-th event alone."""
-    if every == 1:
-        return session
-    kept = tuple((session.truth or ())[::every])
-    return dataclasses.replace(session, notes=tuple(Note(r.text) for r in kept), truth=kept)
-
-
-def turned(session: Session, degrees: float) -> Session:
-    """The session as if its sensors had sat turned about a random axis, the same for all of them."""
-    rng = np.random.default_rng(list(session.name.encode()))
-    return turned_session(session, rotation(rng.normal(size=3), np.radians(degrees)))
-
-
-def hissing(session: Session, decibels: float | None) -> Session:
-    """The session as if white noise so many dB below the loudest 50 ms had been added to its sound; None: as it is."""
-    rng, streams = np.random.default_rng(list(session.name.encode())), []
-    for stream in session.streams:
-        if decibels is not None and stream.modality == "audio":
-            size = max(1, round(0.05 * stream.rate))
-            power = np.square(stream.values[: len(stream.values) // size * size], dtype=np.float64)
-            loudest = np.nanmax(np.nanmean(power.reshape(-1, size * stream.n_channels), axis=1))
-            hiss = np.sqrt(loudest) * 10 ** (-decibels / 20) * rng.normal(size=stream.values.shape)
-            stream = dataclasses.replace(stream, values=(stream.values + hiss).astype(stream.values.dtype))
-        streams.append(stream)
-    return dataclasses.replace(session, streams=tuple(streams))
-
-
-def lacking(session: Session, names: Sequence[str]) -> Session:
-    """The session without the streams of these names, and without the channels in whose name one of them stands."""
-    streams = []
-    for stream in session.streams:
-        kept = [i for i, c in enumerate(stream.channels) if not any(name in c for name in names)]
-        if stream.name not in names and kept:
-            channels, units = (tuple(own[i] for i in kept) for own in (stream.channels, stream.units))
-            values = stream.values[:, kept]
-            streams.append(dataclasses.replace(stream, values=values, channels=channels, units=units))
-    return dataclasses.replace(session, streams=tuple(streams))
 
 
 def paraphrased(session: Session, seed: int = 0) -> Session:
@@ -259,8 +221,7 @@ def run_set(data: Path, name: str, options: argparse.Namespace, seed: int) -> tu
             none = {k: getattr(model.heard, k)[:0] for k in ("texts", "meanings", "durations")}
             model = dataclasses.replace(model, heard=dataclasses.replace(model.heard, **none))
         for kind, ask in asks.items():
-            worn = [hissing(turned(thinned(s, options.every), options.turned), options.hiss) for s in test]
-            put = [lacking(ask(s), options.without) for s in worn]
+            put = [ask(altered(s, options)) for s in test]
             for method in answers[kind]:
                 answers[kind][method] += by_method(method, model, put)
         so_far = {kind: round(pool(found["contrastive"]).mean_iou, 4) for kind, found in answers.items()}
@@ -343,18 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--unseen-wording", action="store_true")
     parser.add_argument("--asked", nargs="+", choices=ASKED, default=["written"])
-    parser.add_argument("--every", type=int, default=1, help="notes of every so many-th event alone")
-    parser.add_argument("--hiss", type=float, help="decibels by which noise lies below the loudest 50 ms")
-    parser.add_argument(
-        "--turned", type=float, default=0.0, help="degrees that test sessions' sensors are turned"
-    )
-    parser.add_argument(
-        "--without",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="streams and channels that test sessions lack",
-    )
+    add_options(parser)
     parser.add_argument("--words-alone", action="store_true", help="unheard words mean what they say")
     parser.add_argument("--only-learned", action="store_true", help="no baselines")
     options = parser.parse_args(arguments)

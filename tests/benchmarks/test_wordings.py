@@ -14,8 +14,6 @@ from benchmarks.alignment import (
     SETS,
     WORDINGS,
     asked,
-    hissing,
-    lacking,
     paraphrased,
     truth_of,
     wordings,
@@ -71,30 +69,3 @@ def test_the_wordings_are_of_the_labels_and_none_of_the_data_or_of_another_file(
         texts = {text.casefold() for own in found.values() for text in own}
         assert not known & texts
         known |= texts
-
-
-def test_streams_and_channels_that_are_named_are_left_out():
-    values = np.arange(12.0).reshape(3, 4)
-    phone = Stream(
-        values, 1.0, "phone", channels=("acc_x", "gyro_x", "acc_y", "gyro_y"), units=("g", "", "g", "")
-    )
-    watch = Stream(values[:, :1], 1.0, "watch", channels=("gyro_z",))
-    found = lacking(Session("p1", (phone, watch), ()), ["gyro"])
-    (kept,) = found.streams
-    assert kept.channels == ("acc_x", "acc_y") and kept.units == ("g", "g")
-    np.testing.assert_array_equal(kept.values, values[:, ::2])
-    assert [s.name for s in lacking(Session("p1", (phone, watch), ()), ["phone"]).streams] == ["watch"]
-    assert lacking(Session("p1", (phone, watch), ()), []).streams[0].channels == phone.channels
-
-
-def test_hiss_lies_so_far_below_the_loudest_moment_of_sound_alone() -> None:
-    t = np.arange(32000) / 16000.0
-    sound = Stream((0.5 * np.sin(2 * np.pi * 440 * t) * (t < 1.0)), 16000.0, "mic", modality="audio")
-    wrist = Stream(np.ones((50, 1)), 25.0, "wrist", channels=("hr",))
-    session = Session("p1", (sound, wrist), ())
-    found = hissing(session, 20.0)
-    added = found.streams[0].values - sound.values
-    loudest = np.mean((0.5 * np.sin(2 * np.pi * 440 * t[:800])) ** 2)
-    assert 10 * np.log10(np.mean(added**2) / loudest) == pytest.approx(-20.0, abs=0.2)
-    np.testing.assert_array_equal(found.streams[1].values, wrist.values)
-    np.testing.assert_array_equal(hissing(session, None).streams[0].values, sound.values)
