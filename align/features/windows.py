@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from align import clock
-from align.datatypes import Stream
+from align.datatypes import Floats, Stream
 from align.errors import InputError
 
 __all__ = ["BANDS", "POWER_RATE", "bands_at", "motion_frames", "split_axis"]
@@ -27,6 +28,7 @@ _HALF_STEP = 2.0**-24  # relative rounding error of float32
 POWER_RATE = 50.0
 _PER_BAND = 3  # Fourier frequencies pooled in a band
 _REACH = 0.95  # of the Nyquist frequency: what lies above it a recorder's own filter has taken
+_LEAST_PART = 0.5  # of a band within reach that may stand for it
 _AT_ONCE = 4096  # frames made at once: a day's windows in float64 would fill a gigabyte
 _STATISTICS = ("mean", "sd", "min", "max", "slope", "step")
 _AXIS = re.compile(r"(?:^|(?<=[^A-Za-z]))[xyzXYZ](?=$|[^A-Za-z])|(?<=[a-z])[XYZ]$|(?<=[A-Za-z])[xyz]$")
@@ -74,9 +76,9 @@ def motion_frames(stream: Stream, hop: float, window: float) -> Stream:
     """Frames of a sensor stream: for every channel and every x/y/z magnitude, statistics and band energies.
 
     Per channel: mean, standard deviation (log), minimum and maximum about the mean, slope per second, mean
-    absolute step (log), and the log power density in each band of ``BANDS`` that lies at least in part below 0.95 of
-    the Nyquist frequency (none at a rate at which the lowest does not). A density does not depend on the rate: it
-    is the variance that white noise as dense would have at 50 Hz.
+    absolute step (log), and the log power density in each band of ``BANDS`` that lies below the Nyquist frequency, or
+    half of it at least (none at a rate at which the lowest does not). A density does not depend on the rate: it is
+    the variance that white noise as dense would have at 50 Hz.
 
     Args:
         stream: sensor stream at any rate.
@@ -155,10 +157,7 @@ def _measured(
     from align.kernels import frames as kernel
 
     frequencies, band_names = _frequencies(stream.rate)
-    known = np.isfinite(frequencies)
-    per_band = known.reshape(-1, _PER_BAND).sum(axis=1)
-    cosines, sines = _fourier_tables(int((last - first).max()), frequencies[known], stream.rate)
-    starts = np.cumsum(per_band) - per_band
+    cosines, sines = _fourier_tables(int((last - first).max()), frequencies, stream.rate)
     n_channels = stream.n_channels + len(triples)
     statistics = np.empty((len(first), n_channels, kernel.N_STATISTICS))
     bands = np.empty((len(first), n_channels, len(band_names)))
@@ -170,7 +169,7 @@ def _measured(
         statistics[some] = kernel.window_statistics(values, *windows)
         if band_names:
             power = kernel.band_powers(values, *windows, cosines, sines)
-            bands[some] = np.add.reduceat(power, starts, axis=2) / per_band
+            bands[some] = power.reshape(*power.shape[:2], -1, _PER_BAND).mean(3)
     return statistics, bands, band_names
 
 
@@ -240,17 +239,18 @@ def bands_at(rate: float) -> tuple[str, ...]:
 
 
 def _frequencies(rate: float) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
-    """Three frequencies a band in hertz, NaN for those out of reach, for the bands of which one is within.
+    """Three frequencies a band in hertz, for the bands below the Nyquist frequency, whole or half of them at least.
 
     None at a rate at which not even the lowest band is whole: there a window holds a sample or two.
     """
-    low, high = np.array(BANDS[:-1]), np.array(BANDS[1:])
-    inner = (np.arange(_PER_BAND) + 0.5) / _PER_BAND
-    all_bands = low[:, None] + (high - low)[:, None] * inner
-    within = all_bands <= 0.5 * _REACH * rate
-    kept = within.any(axis=1) & within[0].all()
-    names = tuple(f"{a:g}-{b:g}Hz" for a, b in zip(low[kept], high[kept], strict=True))
-    return np.where(within, all_bands, np.nan)[kept].ravel(), names
+    chosen: list[Floats] = []
+    names: list[str] = []
+    for low, high in pairwise(BANDS):
+        top = high if high <= 0.5 * rate else _REACH * 0.5 * rate
+        if top - low >= (_LEAST_PART if chosen else 1.0) * (high - low):
+            chosen.append(low + (top - low) * (np.arange(_PER_BAND) + 0.5) / _PER_BAND)
+            names.append(f"{low:g}-{high:g}Hz")
+    return (np.concatenate(chosen) if chosen else np.zeros(0)), tuple(names)
 
 
 def _fourier_tables(
