@@ -76,9 +76,12 @@ def classify_recordings(
     from align.coordination.trust.familiarity import strange_findings
     from align.coordination.uses.embedded import embed_session
     from align.coordination.uses.zero_shot import classify
+    from align.features.frames import frames_made_once
 
     for session in read_recordings(paths, policy):
-        embedded = embed_session(model, session)
+        with frames_made_once():
+            embedded = embed_session(model, session)
+            noticed = model.findings(session)
         found = classify(model, embedded, labels, none=not closed)
         if by == "recording":
             rows = [_row(session, found, embedded.seconds(0, embedded.n_frames), found.shares)]
@@ -89,7 +92,7 @@ def classify_recordings(
             known = np.isfinite(found.probabilities).all(axis=1)
             both = zip(found.spans[known].tolist(), found.probabilities[known], strict=True)
             rows = [_row(session, found, (start, end), np.asarray(p, np.float64)) for (start, end), p in both]
-        yield rows, [*findings_of(session), *model.findings(session), *strange_findings(embedded.strange)]
+        yield rows, [*findings_of(session), *noticed, *strange_findings(embedded.strange)]
         if done is not None:
             done(1)
 

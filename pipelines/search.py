@@ -95,14 +95,17 @@ def search(
     from align.coordination.trust.familiarity import strange_findings
     from align.coordination.uses.embedded import embed_session
     from align.coordination.uses.retrieval import search_spans
+    from align.features.frames import frames_made_once
 
     embedded: list[EmbeddedSession] = []
     zones: list[str] = []
     found: list[Finding] = []
     for session in read_recordings(paths, policy):
-        embedded.append(embed_session(model, session))
+        with frames_made_once():
+            embedded.append(embed_session(model, session))
+            noticed = model.findings(session)
         zones.append(session.timezone)
-        found += [*findings_of(session), *model.findings(session), *strange_findings(embedded[-1].strange)]
+        found += [*findings_of(session), *noticed, *strange_findings(embedded[-1].strange)]
         if done is not None:
             done(1)
     hits = search_spans(model, embedded, _query(embedded[0], asked), asked.k)
