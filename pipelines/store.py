@@ -46,16 +46,13 @@ RUN_FILES = (
 )
 _PRIVATE = "align-private-"
 _TEMP = re.compile(r"\.align-[0-9a-f]{32}\.tmp")
+_ELSEWHERE = "choose another output folder"
 _KINDS = {
-    errno.ENOSPC: ("E-NO-SPACE", "the disk is full", "free some space or choose another output folder"),
-    errno.EDQUOT: (
-        "E-NO-SPACE",
-        "the disk quota is used up",
-        "free some space or choose another output folder",
-    ),
-    errno.EROFS: ("E-READ-ONLY", "the file system is read-only", "choose another output folder"),
-    errno.EACCES: ("E-PERMISSION", "permission denied", "choose another output folder"),
-    errno.EPERM: ("E-PERMISSION", "permission denied", "choose another output folder"),
+    errno.ENOSPC: ("E-NO-SPACE", "the disk is full", f"free some space or {_ELSEWHERE}"),
+    errno.EDQUOT: ("E-NO-SPACE", "the disk quota is used up", f"free some space or {_ELSEWHERE}"),
+    errno.EROFS: ("E-READ-ONLY", "the file system is read-only", _ELSEWHERE),
+    errno.EACCES: ("E-PERMISSION", "permission denied", _ELSEWHERE),
+    errno.EPERM: ("E-PERMISSION", "permission denied", _ELSEWHERE),
 }
 # where a hard link cannot be made, the final step is a rename after a check
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -77,14 +74,16 @@ def atomic_write(path: Path, data: bytes | str, *, force: bool = False) -> None:
     raw = data.encode("utf-8") if isinstance(data, str) else data
     with named_errors(path), _open_folder(path.parent) as folder:
         _refuse_taken(path, folder, force=force)
-        temp = f".align-{secrets.token_hex(16)}.tmp"
+        temp, descriptor = _new_temp(folder)
         try:
-            _write_temp(temp, raw, folder)
+            _fill(descriptor, raw)
             _commit(temp, path, folder, force=force)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temp, dir_fd=folder)
             raise
+        finally:
+            os.close(descriptor)  # and unlocked, when nothing is left under the temporary name
         os.fsync(folder)
 
 
@@ -153,21 +152,31 @@ def _exists(path: Path) -> UnsafeError:
     return UnsafeError("E-EXISTS", "exists already", hint="--force replaces it", file=path)
 
 
-def _write_temp(name: str, raw: bytes, folder: int) -> None:
+def _new_temp(folder: int) -> tuple[str, int]:
+    """Name and descriptor of a new temporary, locked: that tells a sweeper that its writer lives.
+
+    A sweeper may come between making and locking it, hold the lock for a moment and take the file away: then another.
+    Where a disk knows no locks, nothing is swept.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
-    try:
-        with contextlib.suppress(
-            OSError
-        ):  # the lock tells a sweeper that the writer lives; not all disks lock
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.fchmod(descriptor, 0o600)
-        rest = memoryview(raw)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    while True:
+        name = f".align-{secrets.token_hex(16)}.tmp"
+        descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.lstat(name, dir_fd=folder)
+            return name, descriptor
+        except FileNotFoundError:
+            os.close(descriptor)
+
+
+def _fill(descriptor: int, raw: bytes) -> None:
+    os.fchmod(descriptor, 0o600)
+    rest = memoryview(raw)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.fsync(descriptor)
 
 
 def _commit(temp: str, path: Path, folder: int, *, force: bool) -> None:
@@ -189,25 +198,29 @@ def _commit(temp: str, path: Path, folder: int, *, force: bool) -> None:
 
 def sweep_stale(folder: Path) -> int:
     """Remove the temporaries of writers that died and return how many; one being written (locked) stays."""
-    swept = 0
     with named_errors(folder), _open_folder(folder) as descriptor:
-        for name in os.listdir(descriptor):
-            if _TEMP.fullmatch(name) and _is_abandoned(name, descriptor):
-                os.unlink(name, dir_fd=descriptor)
-                swept += 1
-    return swept
+        names = [name for name in os.listdir(descriptor) if _TEMP.fullmatch(name)]
+        return sum(_swept(name, descriptor) for name in names)
 
 
-def _is_abandoned(name: str, folder: int) -> bool:
+def _swept(name: str, folder: int) -> bool:
+    """Whether it was abandoned and is gone now. Removed under the lock, so that its writer cannot come in between."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError:  # gone meanwhile, a link, or not ours: leave it
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return stat.S_ISREG(os.fstat(descriptor).st_mode)
-    except OSError:
-        return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # being written, or a disk without locks
+            return False
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        try:
+            os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:  # put under its final name, or swept by another, since it was opened
+            return False
+        return True
     finally:
         os.close(descriptor)
 

@@ -6,6 +6,8 @@ import errno
 import fcntl
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -188,6 +190,45 @@ def test_S14_stale_temporaries_go_and_living_ones_stay(tmp_path: Path) -> None:
         assert sweep_stale(tmp_path) == 1
         left = sorted(os.listdir(tmp_path))
     assert left == [TEMP.replace("0", "1"), TEMP.replace("0", "2"), ".align-mine.tmp"]
+
+
+def test_S14_no_sweeper_takes_away_what_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, swept = fcntl.flock, []
+
+    def flock(file: int, how: int) -> None:
+        """A sweeper comes between making the first temporary and locking it, and while it is locked."""
+        if how == fcntl.LOCK_EX and not swept:
+            swept.append(sweep_stale(tmp_path))
+        real(file, how)
+
+    monkeypatch.setattr(store.fcntl, "flock", flock)
+    commit = store._commit
+    monkeypatch.setattr(
+        store, "_commit", lambda *a, **k: swept.append(sweep_stale(tmp_path)) or commit(*a, **k)
+    )
+    atomic_write(tmp_path / "a", "x")
+    assert swept == [1, 0]
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "x"
+
+
+def test_S14_sweepers_and_writers_at_work_together(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def sweep() -> None:
+        while not done.is_set():
+            sweep_stale(tmp_path)
+
+    with ThreadPoolExecutor(3) as pool:
+        sweepers = [pool.submit(sweep) for _ in range(2)]
+        try:
+            for i in range(300):
+                atomic_write(tmp_path / str(i % 7), f"{i}", force=True)
+        finally:
+            done.set()
+        assert all(sweeper.result() is None for sweeper in sweepers)
+    assert sorted(os.listdir(tmp_path)) == [str(i) for i in range(7)]
 
 
 def test_prepare_removes_only_what_a_run_writes(tmp_path: Path) -> None:
