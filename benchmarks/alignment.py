@@ -2,7 +2,7 @@
 
     python -m benchmarks.alignment [SET...] [--folds 5] [--seeds 0 1 2] [--notes NAME] [--unseen-wording]
                                    [--labelled 0]
-                                   [--asked written second third fourth paraphrased foreign timed]
+                                   [--asked written second third fourth fifth paraphrased foreign timed]
                                    [--only-learned] [--every 1] [--turned 0] [--hiss DB] [--without NAME ...]
                                    [--rate HZ] [--smoothed HZ] [--dropped S] [--words-alone]
 
@@ -14,7 +14,7 @@ can be asked in other ways:
 - ``second``: every note says what its label says in a wording drawn from ``benchmarks/wordings/SET.csv``, which
   training never sees and nothing was tuned to;
 - ``third``: the same from ``benchmarks/wordings/third``, written after the second had been looked at;
-- ``fourth``: the same from ``benchmarks/wordings/fourth``, by a writer who knew none of the others;
+- ``fourth``, ``fifth``: the same from their folders of ``benchmarks/wordings``, by writers who knew none of the others;
 - ``paraphrased``: every note is reworded by the grammar of ``align.text.paraphrases``;
 - ``foreign``: a fifth of the notes is about something else (``benchmarks.foreign``), and how well they come out
   "unmatched" is a second table;
@@ -66,7 +66,7 @@ METHODS = {
 }
 SETS = ("hapt", "tug", "digits", "sounds")
 WORDINGS = Path(__file__).parent / "wordings"
-REWORDED = ("second", "third", "fourth")
+REWORDED = ("second", "third", "fourth", "fifth")
 ASKED = ("written", *REWORDED, "paraphrased", "foreign", "timed")
 OF_EVERY_KIND = (
     "contrastive",

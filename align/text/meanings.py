@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from align.errors import ParameterError
+from align.text.plain import mended, plain_name, plain_words, posture_words
 from align.text.postures import POSTURES, ROLES, posture_roles
 from align.text.protocol import TextEncoder
 from align.text.wording import SHORT_FORMS, expanded, word_set, words_of
@@ -113,31 +114,37 @@ _OF_WORD: dict[str, frozenset[str]] = {}
 for _meaning, _words in MEANINGS.items():
     for _word in _words.split():
         _OF_WORD[_word] = _OF_WORD.get(_word, frozenset()) | {_meaning}
+_KNOWN = frozenset(_OF_WORD)
 
 
-def branch_name() -> str:
-    """What the branch adds to an encoder's name: it changes with the tables, so equal names give equal vectors."""
+def branch_name(*, plain: bool = True) -> str:
+    """What the branch adds to an encoder's name: it changes with the tables, so equal names give equal vectors.
+
+    Args:
+        plain: of notes said plainly; without, as models made before read them.
+    """
     content = json.dumps([_RULES, MEANINGS, SHORT_FORMS, _AXES, sorted(_NUMBERS)], sort_keys=True)
-    return "+meanings-" + hashlib.sha256(content.encode()).hexdigest()[:8]
+    return plain_name() * plain + "+meanings-" + hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
-def meaning_vector(text: str) -> npt.NDArray[np.float32]:
+def meaning_vector(text: str, *, plain: bool = True) -> npt.NDArray[np.float32]:
     """(n_axes,) which meanings a text names, and which posture it leaves, reaches or keeps.
 
     Unit norm; zeros when it names none.
 
     Args:
         text: any text; English words in any case are looked up.
+        plain: read it as said plainly (``plain``).
 
     >>> [axis for axis, on in zip(_AXES, meaning_vector("takes a seat"), strict=True) if on]
     ['sit', 'change', 'from stand', 'to sit', 'stand to sit']
     """
-    words = words_of(text)
+    words = plain_words(mended(text, _KNOWN)) if plain else words_of(text)
     out = np.zeros(len(_AXES), np.float32)
     named = _named(words)
     for meaning in named:
         out[_COLUMN[meaning]] = 1.0
-    for axis, weight in _read(words, named).items():
+    for axis, weight in _read(posture_words(words) if plain else words, named).items():
         out[_COLUMN[axis]] = _PART_WEIGHT * weight
     norm = float(np.linalg.norm(out))
     return out / norm if norm else out
@@ -190,22 +197,26 @@ class WithMeanings:
     Args:
         encoder: the base encoder.
         weight: length of the branch against the encoder's 1, >= 0.
+        plain: mend the spelling for both, and read meanings of the note said plainly; models made before do not.
 
     Raises:
         ParameterError: weight is negative or not finite.
     """
 
-    def __init__(self, encoder: TextEncoder, weight: float = 1.5) -> None:
+    def __init__(self, encoder: TextEncoder, weight: float = 1.5, *, plain: bool = True) -> None:
         if not 0.0 <= weight < math.inf:
             raise ParameterError("weight", weight, "a finite number >= 0")
         self._encoder = encoder
         self._weight = weight
-        self.name = encoder.name + branch_name()
+        self._plain = plain
+        self.name = encoder.name + branch_name(plain=plain)
         self.dimension = encoder.dimension + len(_AXES)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(n, dimension) unit-norm rows, one per text; zeros where the base finds nothing and nothing is named."""
-        meanings = np.stack([meaning_vector(t) for t in texts]) if texts else np.zeros((0, len(_AXES)))
-        both = np.hstack([self._encoder.encode([expanded(t) for t in texts]), self._weight * meanings])
+        rows = [meaning_vector(t, plain=self._plain) for t in texts]
+        meanings = np.stack(rows) if rows else np.zeros((0, len(_AXES)))
+        heard = [expanded(mended(t, _KNOWN) if self._plain else t) for t in texts]
+        both = np.hstack([self._encoder.encode(heard), self._weight * meanings])
         norm = np.sqrt((both**2).sum(axis=1, keepdims=True))
         return np.asarray(both / np.where(norm > 0, norm, 1.0), dtype=np.float32)

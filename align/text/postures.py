@@ -38,7 +38,7 @@ def _inverted(table: dict[str, str]) -> dict[str, str]:
     return {word: posture for posture, words in table.items() for word in words.split()}
 
 
-_OF_VERB, _OF_HELD, _OF_PLACE = _inverted(_VERBS), _inverted(_HELD), _inverted(_PLACES)
+OF_VERB, OF_HELD, OF_PLACE = _inverted(_VERBS), _inverted(_HELD), _inverted(_PLACES)
 _UP = word_set(
     "up upward rise rises rose risen rising raise raises raised raising arise arises arose arising"
 )
@@ -78,10 +78,11 @@ def posture_roles(words: Sequence[str]) -> Roles:
     {('state', 'sit'): 1.0}
     """
     named = _named(words)
-    left = [(i, p) for k, (i, p) in enumerate(named) if _is_left(words, i, named[k + 1 :])]
-    kept = [pair for pair in named if pair not in left]
-    if any(words[i] not in _OF_PLACE for i, _ in kept):
-        kept = [(i, p) for i, p in kept if words[i] not in _OF_PLACE]
+    left = [(i, p) for k, (i, p) in enumerate(named) if _is_left(words, i, named[k + 1 : k + 5])]
+    behind = {i for i, _ in left}
+    kept = [(i, p) for i, p in named if i not in behind]
+    if any(words[i] not in OF_PLACE for i, _ in kept):
+        kept = [(i, p) for i, p in kept if words[i] not in OF_PLACE]
     origins = [p for _, p in left]
     loose = frozenset(words) - _absorbed(words, named)
     rising, sinking, leaning = bool(loose & _UP), bool(loose & _DOWN), bool(loose & _BACK)
@@ -111,18 +112,21 @@ def _stands_up(words: Sequence[str]) -> bool:
 
 def _named(words: Sequence[str]) -> list[tuple[int, str]]:
     """(index, posture) of every word that names one; a place that something is merely near does not."""
-    of = _OF_VERB | _OF_HELD
+    of = OF_VERB | OF_HELD
     found = []
     for i, word in enumerate(words):
         if word in of:
             found.append((i, of[word]))
-        elif word in _OF_PLACE and not _ASIDE & set(words[max(0, i - 3) : i]):
-            found.append((i, _OF_PLACE[word]))
+        elif word in OF_PLACE and not _ASIDE & set(words[max(0, i - 3) : i]):
+            found.append((i, OF_PLACE[word]))
     return found
 
 
 def _is_left(words: Sequence[str], i: int, later: Sequence[tuple[int, str]]) -> bool:
-    """Is the posture word at i what is left: "from sitting", "out of bed", "left the chair", "sit to stand"?"""
+    """Is the posture word at i what is left: "from sitting", "out of bed", "left the chair", "sit to stand"?
+
+    ``later``: the next four posture words; no other is as near as four words.
+    """
     before = list(words[max(0, i - 3) : i])
     if "from" in before and not set(before[before.index("from") :]) & {"to", "into", "onto"}:
         return True
@@ -143,7 +147,7 @@ def _absorbed(words: Sequence[str], named: Sequence[tuple[int, str]]) -> frozens
 def _goes_to(words: Sequence[str], kept: Sequence[tuple[int, str]], loose: frozenset[str]) -> bool:
     """A verb of change, unless in or on a place ("rolled over in bed"), or "into", "onto" before a posture."""
     into = any({"into", "onto"} & set(words[max(0, i - 2) : i]) for i, _ in kept)
-    inside = any({"in", "on"} & set(words[max(0, i - 2) : i]) and words[i] in _OF_PLACE for i, _ in kept)
+    inside = any({"in", "on"} & set(words[max(0, i - 2) : i]) and words[i] in OF_PLACE for i, _ in kept)
     return into or (bool(loose & _CHANGE) and not inside)
 
 
@@ -165,7 +169,7 @@ def _reached(words: Sequence[str], kept: Sequence[tuple[int, str]], rising: bool
     found = list(dict.fromkeys(p for _, p in kept))
     if len(found) < 2:
         return found[0] if found else ""
-    verbs = [_OF_VERB[words[i]] for i, _ in kept if words[i] in _OF_VERB]
+    verbs = [OF_VERB[words[i]] for i, _ in kept if words[i] in OF_VERB]
     if verbs:
         return verbs[-1]
     return "stand" if rising and "stand" in found else found[-1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["SHORT_FORMS", "expanded", "word_set", "words_of"]
+__all__ = ["MOST", "SHORT_FORMS", "expanded", "word_set", "words_of"]
 
 #: short form -> what it stands for; looked up as whole words, in any case
 SHORT_FORMS: dict[str, str] = {
@@ -85,7 +85,7 @@ _SHORT = re.compile(
 )
 _ARROW = re.compile(r"\s*(?:-+>|=+>|\u2192)\s*")
 _WORDS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+(?:\.\d+)?")
-_MOST = 20_000  # characters; a huge note must not stall a run
+MOST = 20_000  # characters of a note that are looked at: a huge one must not stall a run
 
 
 def expanded(text: str) -> str:
@@ -98,7 +98,7 @@ def expanded(text: str) -> str:
     'patient walking with stick, sit to stand'
     """
     return _SHORT.sub(
-        lambda found: SHORT_FORMS[found[0].rstrip(".").lower()], _ARROW.sub(" to ", text[:_MOST])
+        lambda found: SHORT_FORMS[found[0].rstrip(".").lower()], _ARROW.sub(" to ", text[:MOST])
     )
 
 

@@ -12,7 +12,7 @@ from align.text import choose
 from align.text.choose import text_encoder
 from align.text.concepts import WithConcepts
 from align.text.hashed import HashedEncoder
-from align.text.meanings import branch_name
+from align.text.meanings import WithMeanings, branch_name
 from align.text.minilm import minilm_folder
 from align.text.protocol import TextEncoder
 
@@ -50,9 +50,17 @@ def test_the_branch_of_older_models_is_still_there():
     np.testing.assert_array_equal(encoder.encode(["sits down"]), older.encode(["sits down"]))
 
 
+def test_models_of_before_notes_were_said_plainly_keep_their_encoder():
+    recorded = "hashed-512" + branch_name(plain=False)
+    assert text_encoder(recorded).name == recorded != text_encoder("hashed").name
+    older = WithMeanings(HashedEncoder(), plain=False)
+    texts = ["plonked down", "was sittin, then stood"]
+    np.testing.assert_array_equal(text_encoder(recorded).encode(texts), older.encode(texts))
+
+
 def test_a_name_of_other_tables_gives_an_encoder_of_another_name():
-    recorded = "hashed-512+meanings-00000000"
-    assert text_encoder(recorded).name != recorded
+    for recorded in ("hashed-512+meanings-00000000", "hashed-512+plain-00000000" + branch_name(plain=False)):
+        assert text_encoder(recorded).name != recorded
 
 
 def test_it_is_loaded_once():
