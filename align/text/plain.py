@@ -29,7 +29,6 @@ _SHORT = {
     "desc": "descending",
     "dwn": "down",
     "eob": "edge of bed",
-    "hob": "head of bed",
     "zf": "frame",
     "sba": "with somebody near",
     "cga": "with a hand on",
@@ -39,9 +38,10 @@ _SHORT = {
     "outta": "out of",
 }
 _THE = "(?:his|her|my|their|the|its|your|a|an|both|two)"
-_WAY = "potter|toddl|shuffl|saunter|hobbl|limp|cruis|mobili[sz]|trudg"
+_WAY = "potter|toddl|shuffl|saunter|hobbl|cruis|mobili[sz]|trudg"
 _FALL = "plonk|plop|flop|slump|eas"
 _LEAP = "jump|haul|heav|scrambl|leap|bolt"
+_UP = r"(?:\w+self |\w+ (?:butt|bum) |straight |right |back )?(?:up|upright|out|off|to|onto|from)\b"
 _FLOOR = r"(?:\w+(?:st|nd|rd|th)|third|next|top|upper) (?:floor|storey)"
 #: words -> plainer words, one line after the other, over lower-case words with blanks between
 _PHRASES = (
@@ -65,7 +65,7 @@ _PHRASES = (
     ("settee|loveseat", "sofa"),
     ("(?:recliner|commode|pew|deckchair|rocker)s?", "chair"),
     ("(?:cot|bunk|plinth|stretcher)s?", "bed"),
-    ("passage|passageway|lobby|pavement|sidewalk", "corridor"),
+    ("passageway|lobby|pavement|sidewalk", "corridor"),
     ("gait belt", "belt"),
     (
         rf"(from|to) (?:{_THE} )?(?:(?:edge|side|border) of (?:{_THE} )?bed|bed (?:edge|side|border)|bedside)",
@@ -77,7 +77,8 @@ _PHRASES = (
     ("back (?:supported|against|straight|pressed|rest(?:ed|ing)?)", ""),
     # feet are a posture only where one is on them
     ("(?:on|by|with) foot", "walking"),
-    ("feets|foots|legs", "feet"),
+    ("feets|foots", "feet"),
+    (rf"(up|back) (?:on|onto) {_THE} legs", r"\1 on feet"),
     (rf"(on|onto|to|off|from|upon) (?:{_THE} )?(?:own )?feet", r"\1 feet"),
     (rf"(?<!on )(?<!onto )(?<!to )(?<!off )(?<!from )(?<!upon )(?:{_THE} )?feet", ""),
     ("on the flat|flat (?:ground|road|path|surface|terrain)|floor is flat", "level"),
@@ -91,11 +92,10 @@ _PHRASES = (
         "(?:put|puts|putting|let|lets|letting|park|parks|parked|parking) (?:him|her|my|it|them|your)(?:self|selves)",
         "lowers",
     ),
-    ("(?:take|takes|took|taking|grab|grabs|grabbed) (?:again )?(?:place|a pew)", "sits down"),
-    ("grab(?:s|bed|bing)? (?:a |the )?seat", "sits down"),
-    (rf"(?:take|takes|took|taken|taking) {_THE} (?:chair|stool)", "sits down"),
+    ("grab(?:s|bed|bing)? (?:a |the )?(?:seat|chair)|(?:take|takes|took|taking) a pew", "sits down"),
+    (rf"(?:take|takes|took|taken|taking) {_THE} (?:chair|stool)(?! (?:away|to|from|out|back))", "sits down"),
     (r"(?:descent|descend(?:s|ed|ing)?) (?:in)?to ((?:\w+ )?(?:chair|seat))", r"lowers to \1"),
-    ("(?:left |right |l |r )?lateral", "lying"),
+    ("(?:left|right|l|r) lateral", "lying"),
     ("(tuck|prop)(?:s|ped|ed|ping|ing)? up", r"\1ed"),
     ("stances?", "standing"),
     ("laid", "lay"),
@@ -104,22 +104,25 @@ _PHRASES = (
     (rf"(?:on|onto) {_THE} (?:back|side(?! of)|stomach|belly|tummy)", "lying"),
     # ways of getting up
     ("(?:bolt|bolts|bolted|shot|sprang) upright", "rose"),
-    (rf"(?:{_LEAP})ed|hopped|leapt|sprang|sprung|shot", "rose"),
-    (rf"(?:{_LEAP})ing|hopping|springing", "rising"),
-    (rf"(?:{_LEAP})e?s?|hops?|springs?", "rises"),
+    (rf"(?:(?:{_LEAP})ed|hopped|leapt|sprang|sprung|shot)(?= {_UP})", "rose"),
+    (rf"(?:(?:{_LEAP})ing|hopping|springing)(?= {_UP})", "rising"),
+    (rf"(?:(?:{_LEAP})e?s?|hops?|springs?)(?= {_UP})", "rises"),
     (rf"out (?:{_THE} )?(chair|seat|bed|sofa|couch)", r"out of \1"),
-    ("(chair|seat|bed|sofa|couch) (?:rises?|rising|off|exit)", r"rises from \1"),
+    ("(chair|seat|bed|sofa|couch) (?:rises?|rising|exit)", r"rises from \1"),
+    ("seat off", "rises from seat"),
     # ways of going
-    (rf"(?:{_WAY})ed|trotted|strutted|plodded|trekked|hiked|trod", "walked"),
-    (rf"(?:{_WAY})ing|trotting|strutting|plodding|trekking|treading", "walking"),
-    (rf"(?:{_WAY})es?|(?:potter|saunter|limp|trot|strut|plod|trek|tread)s?", "walks"),
+    (rf"(?:{_WAY})ed|limped|trotted|strutted|plodded|trekked|hiked|trod", "walked"),
+    (rf"(?:{_WAY})ing|limping|trotting|strutting|plodding|trekking|treading", "walking"),
+    (rf"(?:{_WAY})es?|(?:potter|saunter|trot|strut|plod|trek|tread)s?|limps", "walks"),
     (
-        "(?:go|goes|went|going|come|comes|came|coming|head|heads|headed|heading)"
-        "(?: back| out| off| away)? (along|across|ahead|forwards?|through|towards?|over to)",
+        "(?:go|goes|went|going|head|heads|headed|heading)(?: back| out| off| away)?"
+        " (along|across|ahead|forwards?|towards?|over to)",
         r"walks \1",
     ),
+    ("(?:come|comes|came|coming)(?: back| out)? (along|forwards?|towards?|over to)", r"walks \1"),
+    (r"(lift|elevator|escalator)(?: up| down)? (?:to|from) (?:\w+ ){1,3}?(?:floor|storey)", r"\1"),
     (
-        rf"laps|crossing {_THE}|locomotion|stepping|(?:on )?the move|(?:make|makes|made|making) {_THE} way",
+        rf"laps|crossing {_THE}|locomotion|stepping|on the move|(?:make|makes|made|making) {_THE} way",
         "walking",
     ),
     ("upstair", "upstairs"),
@@ -137,11 +140,12 @@ _PHRASES = (
         "(?:swing|swings|swung|swinging|twirl|twirls|twirled|twirling) (?:round|around)"
         "|(?:go|goes|went|going|walk|walks|walked|walking) (?:round|around) (?:the |a )?"
         "(?:cone|mark|marker|pole|chair)"
-        "|(?:swivel|swivels|swivelled|swivelling)(?: round| around)?|rounds",
+        "|(?:swivel|swivels|swivelled|swivelling)(?: round| around)?|rounds (?:the|a)",
         "turns around",
     ),
     (
-        "180|about turn|half circle|chang(?:e|es|ed|ing) (?:the )?direction|fac(?:e|es|ed|ing) the other way",
+        "(?:a|turns?|turned|turning)(?: lil| little)? 180|180 (?:degrees? )?turn|about turn|half circle"
+        "|chang(?:e|es|ed|ing) (?:the )?direction|fac(?:e|es|ed|ing) the other way",
         "turn around",
     ),
 )
