@@ -14,7 +14,8 @@ can be asked in other ways:
 - ``second``: every note says what its label says in a wording drawn from ``benchmarks/wordings/SET.csv``, which
   training never sees and nothing was tuned to;
 - ``third``: the same from ``benchmarks/wordings/third``, written after the second had been looked at;
-- ``fourth``, ``fifth``: the same from their folders of ``benchmarks/wordings``, by writers who knew none of the others;
+- ``fourth``, ``fifth``: the same from their folders of ``benchmarks/wordings``, by writers who knew none of the others
+  (the fifth of hapt and tug alone);
 - ``paraphrased``: every note is reworded by the grammar of ``align.text.paraphrases``;
 - ``foreign``: a fifth of the notes is about something else (``benchmarks.foreign``), and how well they come out
   "unmatched" is a second table;
@@ -35,6 +36,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -112,10 +114,14 @@ def reworded(
     return lessons, [asked(s, {label: [text] for label, text in held.items()}) for s in test]
 
 
+def wording_file(name: str, which: str) -> Path:
+    """Where a set's wordings of ``REWORDED`` are."""
+    return WORDINGS / f"{name}.csv" if which == "second" else WORDINGS / which / f"{name}.csv"
+
+
 def wordings(name: str, which: str = "second") -> dict[str, list[str]]:
     """Label -> a set's wordings of ``REWORDED``; lines that begin with "#" say who wrote them and when."""
-    path = WORDINGS / f"{name}.csv" if which == "second" else WORDINGS / which / f"{name}.csv"
-    with path.open(encoding="utf-8", newline="") as file:
+    with wording_file(name, which).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     return {label: [r["text"] for r in rows if r["label"] == label] for label in {r["label"] for r in rows}}
 
@@ -312,6 +318,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--labelled and --asked timed need --notes")
     if options.every != 1 and "timed" in options.asked:
         parser.error("--every has no times: not with --asked timed")
+    for name, kind in itertools.product(options.sets, options.asked):
+        if kind in REWORDED and not wording_file(name, kind).is_file():
+            parser.error(f"--asked {kind}: there are no such wordings of {name}")
     data = Path(os.environ.get("ALIGN_DATA", "../shared/data"))
     rows, foreign = [], []
     for name in options.sets:

@@ -12,10 +12,11 @@ from align.datatypes import Session, Span, Stream
 from benchmarks.alignment import (
     REWORDED,
     SETS,
-    WORDINGS,
     asked,
+    main,
     paraphrased,
     truth_of,
+    wording_file,
     wordings,
 )
 
@@ -44,19 +45,14 @@ def test_the_grammar_rewords_every_note():
     assert all(n.text != r.text for n, r in zip(found.notes, session().truth, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("which", "folder", "day"),
-    [
-        ("second", "", "2026-11-21"),
-        ("third", "third", "2026-11-22"),
-        ("fourth", "fourth", "2026-11-23"),
-        ("fifth", "fifth", "2026-11-24"),
-    ],
-)
-@pytest.mark.parametrize("name", SETS)
-def test_the_files_say_who_wrote_them_and_hold_three_to_twelve_wordings_a_label(name, which, folder, day):
-    lines = (WORDINGS / folder / f"{name}.csv").read_text(encoding="utf-8").splitlines()
-    assert f"Written {day}" in " ".join(line for line in lines if line[0] == "#")
+DAYS = {"second": "2026-11-21", "third": "2026-11-22", "fourth": "2026-11-23", "fifth": "2026-11-24"}
+WRITTEN = [(name, which) for which in REWORDED for name in (SETS if which != "fifth" else ("hapt", "tug"))]
+
+
+@pytest.mark.parametrize(("name", "which"), WRITTEN)
+def test_the_files_say_who_wrote_them_and_hold_three_to_twelve_wordings_a_label(name, which):
+    lines = wording_file(name, which).read_text(encoding="utf-8").splitlines()
+    assert f"Written {DAYS[which]}" in " ".join(line for line in lines if line[0] == "#")
     for label, texts in wordings(name, which).items():
         assert 3 <= len(texts) <= 12 and len(set(texts)) == len(texts), label
 
@@ -68,9 +64,23 @@ def test_the_wordings_are_of_the_labels_and_none_of_the_data_or_of_another_file(
         pytest.skip(f"{name} is not in {DATA.name}")
     rows = truth_of(DATA, name)
     known = {row.text.casefold() for row in rows}
-    for which in REWORDED:
+    for which in (which for own, which in WRITTEN if own == name):
         found = wordings(name, which)
         assert set(found) == {row.label for row in rows}
         texts = {text.casefold() for own in found.values() for text in own}
         assert not known & texts
         known |= texts
+
+
+@pytest.mark.parametrize("name", ["hapt", "tug"])
+def test_what_the_plain_rules_were_made_with_is_asked_of_nobody(name):
+    made_with = {text.casefold() for own in wordings(name, "development").values() for text in own}
+    assert len(made_with) > 200
+    for which in REWORDED:
+        assert not made_with & {text.casefold() for own in wordings(name, which).values() for text in own}
+
+
+def test_wordings_that_nobody_wrote_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["hapt", "digits", "--asked", "written", "fifth"])
+    assert "no such wordings of digits" in capsys.readouterr().err
