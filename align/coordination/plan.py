@@ -38,6 +38,7 @@ AUGMENTATIONS = (
     "drop-channels",
     "drop-streams",
     "drop-bands",
+    "sensor-noise",
     "noise",
     "mask-times",
     "mask-bands",

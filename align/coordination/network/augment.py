@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from align.coordination.inputs.channels import statistic_of
-from align.coordination.inputs.layout import Layout, on_both_scales
+from align.coordination.inputs.layout import Layout
 from align.coordination.inputs.missing import device_columns, first_columns, without_devices
 from align.coordination.inputs.raw import RAW
+from align.coordination.network.noise import noisy, shaken
 from align.coordination.plan import TrainingPlan
 from align.datatypes import Floats, Session
-from align.features.audio import RANGE_DB
 from align.features.kinds import groups
 
 __all__ = [
@@ -33,14 +33,12 @@ __all__ = [
     "jittered",
     "masked_bands",
     "masked_times",
-    "noisy",
     "random_rotation",
     "rotated",
     "rotation",
     "scaled",
     "time_warp",
     "turned_session",
-    "with_noise",
 ]
 
 Inputs = npt.NDArray[np.float32]
@@ -52,8 +50,6 @@ _DROP_CHANNEL, _DROP_STREAM, _DROP_BANDS = 0.1, 0.2, 0.25  # probabilities
 _HIGHEST_BANDS = 3  # that may be dropped: what is left of 10 Hz
 _TIME_SHARE, _LONGEST_MASK = 0.05, 20  # of the frames that are masked; frames of one mask
 _BAND_MASKS = 2
-_NOISY, _NOISE_DB = 0.7, (-75.0, -20.0)  # share of the pieces with noise; its level in the middle band
-_TILT_DB, _RIPPLE_DB = (-15.0, 5.0), 2.0  # from the lowest band to the highest; deviation of a band
 _WARP, _KNOTS = 0.2, 6  # standard deviation of the log pace; stretches of a piece with a pace of their own
 _LINEAR = ("mean", "min", "max", "slope")
 _TURNED = ("mean", "slope")
@@ -230,64 +226,12 @@ def masked_bands(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
     return out
 
 
-def noisy(inputs: Inputs, layout: Layout, rng: Rng) -> Inputs:
-    """Most sounds as if something hissed or hummed all along, 20 to 75 dB below the loudest frame.
-
-    A microphone, a room and a distance give a recording its background, and a network that heard a few of them
-    takes those for a part of the words.
-
-    Args:
-        inputs, layout, rng: as for ``augmented``.
-
-    References:
-        Yin et al., Noisy training for deep neural networks in speech recognition, EURASIP J. Audio Speech Music
-        Process. 2015:2. Departure: made-up noise, added to the mel powers of frames.
-    """
-    for name, channels in zip(layout.streams, layout.channels, strict=True):
-        n_bands = sum(c.startswith("mel") and c.endswith(".mean") for c in channels)
-        if n_bands and "loudness" in channels and rng.random() < _NOISY:
-            slope = np.linspace(-0.5, 0.5, n_bands) * rng.uniform(*_TILT_DB)
-            noise = rng.uniform(*_NOISE_DB) + slope + rng.normal(0.0, _RIPPLE_DB, n_bands)
-            inputs = with_noise(inputs, layout, name, noise)
-    return inputs
-
-
-def with_noise(inputs: Inputs, layout: Layout, stream: str, noise: Floats) -> Inputs:
-    """The inputs as if a steady noise had been added to one stream of sound; where it is absent it stays so.
-
-    Args:
-        inputs: (n_frames, n_features) f4 of a whole session, or much of one: they are put on its own scale again.
-        layout: of the model.
-        stream: name of a stream of ``mel_frames``.
-        noise: (n_bands,) dB a band, below the loudest frame.
-    """
-    k = layout.streams.index(stream)
-    channels = layout.channels[k]
-    bands = sorted(c.removesuffix(".mean") for c in channels if c.startswith("mel") and c.endswith(".mean"))
-    names = [*(f"{b}.mean" for b in bands), *(f"{b}.sd" for b in bands), "loudness"]
-    columns = first_columns(layout)[stream] + np.array([channels.index(c) for c in names])
-    rows = np.flatnonzero(inputs[:, k - len(layout.streams)] > 0)
-    if not rows.size:
-        return inputs
-    shift, scale = layout.shift[columns], layout.scale[columns]
-    table = (inputs[np.ix_(rows, columns)] * scale + shift).astype(np.float64)
-    mean, sd = table[:, : len(bands)], table[:, len(bands) : -1]
-    heard = 10.0 * np.logaddexp(mean / 10.0 * np.log(10), noise / 10.0 * np.log(10)) / np.log(10)
-    share = 10.0 ** ((mean - heard) / 10.0)  # of the power that is not noise: decibels move by as much less
-    loudness = 10.0 * np.log10((10.0 ** (heard / 10.0)).sum(axis=1, keepdims=True))
-    top = loudness.max()
-    table = np.hstack([np.maximum(heard - top, -RANGE_DB), share * sd, np.maximum(loudness - top, -RANGE_DB)])
-    out = inputs.copy()
-    both = on_both_scales(table.astype(np.float32), shift, scale)
-    out[np.ix_(rows, columns)], out[np.ix_(rows, columns + len(layout.shift))] = both
-    return out
-
-
 #: name in ``plan.augment`` -> what it does to the inputs, in this order
 EFFECTS: Mapping[str, Callable[[Inputs, Layout, Rng], Inputs]] = {
     "rotate": rotated,
     "scale": scaled,
     "jitter": jittered,
+    "sensor-noise": shaken,
     "drop-channels": dropped_channels,
     "drop-streams": dropped_streams,
     "drop-bands": dropped_bands,
