@@ -1,4 +1,4 @@
-"""What is done to sessions before a model is asked about them: another place, device or room, and things that are lost.
+"""What is done to sessions before a model is asked about them: another place, device or room, noise, and what is lost.
 
 Options of ``benchmarks.alignment``, each a pure function of a session; what is drawn is drawn by the session's name.
 """
@@ -23,6 +23,7 @@ __all__ = [
     "dropped",
     "hissing",
     "lacking",
+    "rustling",
     "slower",
     "smoothed",
     "thinned",
@@ -38,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--every", type=int, default=1, help="notes of every so many-th event alone")
     add("--turned", type=float, default=0.0, help="degrees that test sessions' sensors are turned")
     add("--hiss", type=float, help="decibels by which noise lies below the loudest 50 ms")
+    add("--noise", type=float, help="white noise in sensors, a share of each channel's standard deviation")
     add("--without", nargs="+", default=[], metavar="NAME", help="streams and channels that are not there")
     add("--rate", type=float, help="hertz at which sensors were sampled")
     add("--smoothed", type=float, help="hertz beyond which sensors were filtered, at their own rate")
@@ -47,7 +49,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def altered(session: Session, options: argparse.Namespace) -> Session:
     """The session with all that the options say done to it."""
     session = turned(thinned(session, options.every), options.turned)
-    for change, value in ((hissing, options.hiss), (smoothed, options.smoothed), (slower, options.rate)):
+    changes = (
+        (hissing, options.hiss),
+        (rustling, options.noise),
+        (smoothed, options.smoothed),
+        (slower, options.rate),
+    )
+    for change, value in changes:
         session = session if value is None else change(session, value)
     session = lacking(session, options.without)
     return session if options.dropped is None else dropped(session, options.dropped)
@@ -78,6 +86,17 @@ def hissing(session: Session, decibels: float) -> Session:
             stream = dataclasses.replace(stream, values=(stream.values + hiss).astype(stream.values.dtype))
         streams.append(stream)
     return dataclasses.replace(session, streams=tuple(streams))
+
+
+def rustling(session: Session, share: float) -> Session:
+    """The session as if white noise of a share of each channel's standard deviation had been added to its sensors."""
+    rng = _rng(session)
+
+    def shaken(stream: Stream) -> Stream:
+        noise = share * np.nanstd(stream.values, axis=0) * rng.normal(size=stream.values.shape)
+        return dataclasses.replace(stream, values=(stream.values + noise).astype(stream.values.dtype))
+
+    return _with_sensors(session, shaken)
 
 
 def lacking(session: Session, names: Sequence[str]) -> Session:

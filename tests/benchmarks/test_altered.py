@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from align.datatypes import Session, Stream
-from benchmarks.altered import add_options, altered, dropped, hissing, lacking, slower, smoothed
+from benchmarks.altered import add_options, altered, dropped, hissing, lacking, rustling, slower, smoothed
 
 RATE = 50.0
 
@@ -106,3 +106,24 @@ def test_hiss_lies_so_far_below_the_loudest_moment_of_sound_alone() -> None:
     loudest = np.mean((0.5 * np.sin(2 * np.pi * 440 * t[:800])) ** 2)
     assert 10 * np.log10(np.mean(added**2) / loudest) == pytest.approx(-20.0, abs=0.2)
     np.testing.assert_array_equal(found.streams[1].values, wrist.values)
+
+
+def test_noise_in_sensors_is_a_share_of_each_channel_s_deviation_and_the_same_every_time() -> None:
+    t = np.arange(4000) / 50.0
+    values = np.stack([np.sin(t), 60.0 + 5.0 * np.sin(t), np.ones(4000)], axis=1)
+    values[100:200] = np.nan
+    sound = Stream(np.ones(1000), 400.0, "mic", modality="audio")
+    session = Session("p1", (Stream(values, 50.0, "wrist", channels=("acc_x", "hr", "flat")), sound), ())
+    found = rustling(session, 0.2)
+    added = found.streams[0].values - values
+    assert np.nanstd(added, axis=0) / np.nanstd(values, axis=0)[[0, 1, 0]] == pytest.approx(
+        [0.2, 0.2, 0.0], abs=0.01
+    )
+    assert abs(np.corrcoef(added[200:, 0], added[200:, 1])[0, 1]) < 0.05
+    np.testing.assert_array_equal(np.isnan(added), np.isnan(values))
+    np.testing.assert_array_equal(found.streams[1].values, sound.values)
+    np.testing.assert_array_equal(rustling(session, 0.2).streams[0].values, found.streams[0].values)
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    asked = altered(session, parser.parse_args(["--noise", "0.2"]))
+    np.testing.assert_array_equal(asked.streams[0].values, found.streams[0].values)
